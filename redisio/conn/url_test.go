@@ -1,0 +1,178 @@
+package conn_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"example.com/beamredis/redisio/conn"
+)
+
+func ExampleParseURL() {
+	c, err := conn.ParseURL("rediss://app@redis.example.com/2?password_env=REDIS_PASSWORD")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(c)
+	// Output: rediss://app@redis.example.com:6379/2?password_env=REDIS_PASSWORD
+}
+
+func TestParseURLReadsEveryPart(t *testing.T) {
+	for raw, want := range map[string]conn.Config{
+		"redis://":                              {Addr: "localhost:6379"},
+		"redis:///3":                            {Addr: "localhost:6379", DB: 3},
+		"redis://h":                             {Addr: "h:6379"},
+		"redis://h/":                            {Addr: "h:6379"},
+		"redis://:7000":                         {Addr: "localhost:7000"},
+		"REDISS://h:1/15":                       {Addr: "h:1", TLS: true, DB: 15},
+		"redis://app@10.0.0.1:65535":            {Addr: "10.0.0.1:65535", Username: "app"},
+		"redis://a%40b%3A@h":                    {Addr: "h:6379", Username: "a@b:"},
+		"redis://app:@h":                        {Addr: "h:6379", Username: "app"},
+		"redis://[::1]":                         {Addr: "[::1]:6379"},
+		"redis://[fe80::1]:7":                   {Addr: "[fe80::1]:7"},
+		"redis://h?password_env=PW":             {Addr: "h:6379", PasswordEnv: "PW"},
+		"redis://h:1/0?password_file=/run/a@b":  {Addr: "h:1", PasswordFile: "/run/a@b"},
+		"redis://h/1?password_file=%2Frun%2Fpw": {Addr: "h:6379", DB: 1, PasswordFile: "/run/pw"},
+	} {
+		got, err := conn.ParseURL(raw)
+		if err != nil {
+			t.Errorf("ParseURL(%q): %v", raw, err)
+			continue
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("ParseURL(%q) (-want +got):\n%s", raw, diff)
+		}
+	}
+}
+
+func TestParseURLNamesWhatIsWrong(t *testing.T) {
+	const refusal = "conn: Redis URL: it holds a password, which would travel with the job: take it out and name where the workers find it, " +
+		"password_env=NAME or password_file=PATH (or allow it with AllowPasswordToTravel)"
+	const at = "conn: Redis URL: there is an @ in an unexpected place: write the special characters of a user as %XX, and leave a password out"
+	for raw, want := range map[string]string{
+		"":                              "conn: Redis URL: it does not start with redis:// or rediss://",
+		"localhost:6379":                "conn: Redis URL: it does not start with redis:// or rediss://",
+		"u:s3cr3t@h://x":                "conn: Redis URL: it does not start with redis:// or rediss://",
+		"http://h":                      "conn: Redis URL: scheme http is not supported, want redis or rediss",
+		"redis+sentinel://h":            "conn: Redis URL: scheme redis+sentinel is not supported, want redis or rediss",
+		"redis://h:x":                   "conn: Redis URL: the port is not a number from 1 to 65535",
+		"redis://h:":                    "conn: Redis URL: the port is not a number from 1 to 65535",
+		"redis://h:0":                   "conn: Redis URL: the port is not a number from 1 to 65535",
+		"redis://h:65536":               "conn: Redis URL: the port is not a number from 1 to 65535",
+		"redis://u:s3cr3t":              "conn: Redis URL: the port is not a number from 1 to 65535",
+		"redis://a:1,b:2":               "conn: Redis URL: the host is not a host name or IP address (an IPv6 address needs brackets)",
+		"redis://::1":                   "conn: Redis URL: the host is not a host name or IP address (an IPv6 address needs brackets)",
+		"redis://a b":                   "conn: Redis URL: the host is not a host name or IP address (an IPv6 address needs brackets)",
+		"redis://h#x":                   "conn: Redis URL: the host is not a host name or IP address (an IPv6 address needs brackets)",
+		"redis://[h]":                   "conn: Redis URL: the host in brackets is not an IPv6 address",
+		"redis://[::1":                  "conn: Redis URL: the host in brackets is not an IPv6 address",
+		"redis://h/x":                   `conn: Redis URL: database "x" is not a number from 0`,
+		"redis://h/-1":                  `conn: Redis URL: database "-1" is not a number from 0`,
+		"redis://h/1/2":                 `conn: Redis URL: database "1/2" is not a number from 0`,
+		"redis://h?db=1":                `conn: Redis URL: parameter "db" is unknown, want password_env or password_file`,
+		"redis://h?password_env":        "conn: Redis URL: parameter password_env has no usable value",
+		"redis://h?password_env=A%00":   "conn: Redis URL: parameter password_env has no usable value",
+		"redis://h?%zz":                 "conn: Redis URL: what follows the ? is not well formed, want name=value pairs joined by &",
+		"redis://%zz@h":                 "conn: Redis URL: user or password holds a % that is not followed by two hexadecimal digits, write it as %25",
+		"redis://u:s3cr3t@h":            refusal,
+		"redis://:s3cr3t@h":             refusal,
+		"redis://u:s3/cr3t@h:1":         at,
+		"redis://u:s3?cr3t@h":           at,
+		"redis://u:s3?x=cr3t@h":         at,
+		"redis://u:1?x=cr3t@h":          at,
+		"redis://u:s3?password_env=x@h": at,
+		"redis://h?password=s3cr3t":     refusal,
+		"redis://h?password_env=A&password_env=B":  "conn: Redis URL: parameter password_env is given 2 times",
+		"redis://h?password_env=A&password_file=B": "conn: Redis URL: give the password once: by environment variable (password_env), by file (password_file) or literally",
+	} {
+		_, err := conn.ParseURL(raw)
+		if err == nil {
+			t.Errorf("ParseURL(%q) succeeded", raw)
+			continue
+		}
+		if diff := cmp.Diff(want, err.Error()); diff != "" {
+			t.Errorf("ParseURL(%q) (-want +got):\n%s", raw, diff)
+		}
+	}
+}
+
+func TestPasswordTravelsOnlyWhenAllowed(t *testing.T) {
+	const raw = "redis://app:s3%2Fcr3t@h"
+	if _, err := conn.ParseURL(raw); err == nil {
+		t.Error("a literal password was accepted without being allowed")
+	}
+	c, err := conn.ParseURL(raw, conn.AllowPasswordToTravel())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Password != "s3/cr3t" || c.Username != "app" {
+		t.Errorf("user %q, password %q; want app and the decoded password", c.Username, c.Password)
+	}
+	if _, err := conn.ParseURL(raw+"?password_env=X", conn.AllowPasswordToTravel()); err == nil {
+		t.Error("two passwords were accepted")
+	}
+}
+
+// FuzzParseURL checks that no input panics, that what is accepted is usable
+// and survives JSON and its own text, and that a password never shows in an
+// error, wherever its characters make the URL break.
+func FuzzParseURL(f *testing.F) {
+	for _, seed := range []string{
+		"redis://h:1/0?password_env=A", "rediss://u@[::1]:6379", "redis://", "http://x", "redis://h:x/%zz?%zz", "", "/", "?", "#", "@", "%", ":", "\n", "://",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if c, err := conn.ParseURL(text); err == nil {
+			checkRoundTrip(t, c)
+		}
+		const secret = "s3cr3t"
+		for _, raw := range []string{
+			"redis://u:" + secret + text + "@h:1/0",
+			"redis://u:" + text + secret + "@h:1/0",
+			"redis://:" + secret + url.PathEscape(text) + "@h" + text,
+		} {
+			c, err := conn.ParseURL(raw)
+			if err == nil {
+				// "u:1?password_env=…@h" is a valid URL of another meaning.
+				if c.PasswordEnv+c.PasswordFile == "" {
+					t.Errorf("ParseURL(%q) accepted a literal password", raw)
+				}
+			} else if strings.Contains(err.Error(), secret) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("ParseURL(%q) repeats the password or breaks the line: %v", raw, err)
+			}
+			if c, err := conn.ParseURL(raw, conn.AllowPasswordToTravel()); err == nil {
+				if strings.Contains(c.String()+fmt.Sprintf("%v %+v %#v", c, c, c)+c.Fingerprint(), secret) && c.Password != "" {
+					t.Errorf("printing %q shows the password", raw)
+				}
+			} else if strings.Contains(err.Error(), secret) {
+				t.Errorf("ParseURL(%q, allowed) repeats the password: %v", raw, err)
+			}
+		}
+	})
+}
+
+func checkRoundTrip(t *testing.T, c conn.Config) {
+	t.Helper()
+	text, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back conn.Config
+	if err := json.Unmarshal(text, &back); err != nil {
+		t.Fatal(err)
+	}
+	if back.Addr != c.Addr || back.DB != c.DB || back.TLS != c.TLS {
+		t.Errorf("JSON turned %v into %v", c, back)
+	}
+	if c.Username == "" {
+		if err := c.Validate(); err != nil {
+			t.Errorf("ParseURL accepted what Validate refuses: %v", err)
+		}
+	}
+}

@@ -1,0 +1,134 @@
+package rdb
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+
+	"example.com/beamredis/redisio/conn"
+	"example.com/beamredis/redisio/internal/redistest"
+)
+
+// openCommand returns the error of the first command under cfg.
+func openCommand(t *testing.T, cfg conn.Config) error {
+	t.Helper()
+	c, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.raw.Ping(t.Context()).Err()
+}
+
+func TestOneClientPerConfiguration(t *testing.T) {
+	first, err := Open(conn.Config{Addr: "127.0.0.1:1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		cfg  conn.Config
+		same bool
+	}{
+		"same, defaults written out": {conn.Config{Addr: "127.0.0.1:1", PoolSize: conn.DefaultPoolSize}, true},
+		"other database":             {conn.Config{Addr: "127.0.0.1:1", DB: 1}, false},
+		"other password":             {conn.Config{Addr: "127.0.0.1:1", Password: "x"}, false},
+	} {
+		c, err := Open(tc.cfg)
+		if err != nil || (c == first) != tc.same {
+			t.Errorf("%s: same client %v, %v; want %v", name, c == first, err, tc.same)
+		}
+	}
+}
+
+func TestOpenRefusesInvalidConfig(t *testing.T) {
+	if _, err := Open(conn.Config{Addr: "no-port"}); err == nil || !strings.Contains(err.Error(), "no-port") {
+		t.Errorf("Open: %v, want an error that names the address", err)
+	}
+}
+
+func TestClosedClientsAreForgotten(t *testing.T) {
+	s := redistest.Start(t)
+	before := openFor(t, s)
+	if err := before.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := CloseAll(); err != nil {
+		t.Fatal(err)
+	}
+	if err := before.Ping(t.Context()); err == nil {
+		t.Error("a closed client still answers")
+	}
+	if err := openFor(t, s).Ping(t.Context()); err != nil {
+		t.Errorf("a client opened after CloseAll: %v", err)
+	}
+}
+
+func TestConnectionsAreNamedAndSendNothingUnasked(t *testing.T) {
+	s := redistest.Start(t)
+	if err := openFor(t, s).Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	list, err := s.Client().ClientList(t.Context()).Result()
+	if err != nil || !strings.Contains(list, "name=beamredis") || !strings.Contains(list, "resp=3") {
+		t.Errorf("CLIENT LIST shows no RESP3 connection named beamredis: %v\n%s", err, list)
+	}
+	stats, err := s.Client().Info(t.Context(), "commandstats").Result()
+	if err != nil || strings.Contains(stats, "maint_notifications") {
+		t.Errorf("maintenance notifications were asked for: %v\n%s", err, stats)
+	}
+}
+
+func TestRotatedPasswordIsUsedByTheNextConnection(t *testing.T) {
+	s := redistest.Start(t, redistest.Password("old"))
+	c := openFor(t, s)
+	if err := c.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Client().ConfigSet(t.Context(), "requirepass", "new").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(s.Config().PasswordFile, []byte("new\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Client().ClientKillByFilter(t.Context(), "type", "normal", "skipme", "yes").Err(); err != nil {
+		t.Fatal(err)
+	}
+	pollUntil(t, "the rotated password is accepted", func() bool { return c.Ping(t.Context()) == nil })
+}
+
+func TestSecretStaysOutOfErrorsAndLogs(t *testing.T) {
+	var log bytes.Buffer
+	previous := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	defer slog.SetDefault(previous)
+	const secret = "s3cr3t"
+	for name, opt := range map[string]redistest.Option{
+		"wrong password":         redistest.Password("other"),
+		"login commands renamed": redistest.Args("--rename-command", "AUTH", "", "--rename-command", "HELLO", ""),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := redistest.Start(t, opt)
+			cfg := s.Config()
+			cfg.PasswordFile, cfg.Password = "", secret
+			c, err := Open(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pipe := c.raw.Pipeline()
+			queued := pipe.Ping(t.Context())
+			_, pipeErr := pipe.Exec(t.Context())
+			for _, err := range []error{c.raw.Ping(t.Context()).Err(), c.Ping(t.Context()), pipeErr, queued.Err()} {
+				if err == nil || strings.Contains(err.Error(), secret) || Classify(err) != Fatal {
+					t.Errorf("error %v, want a fatal one without the password", err)
+				}
+			}
+			if strings.Contains(c.String(), secret) {
+				t.Errorf("the client prints the password: %v", c)
+			}
+		})
+	}
+	if strings.Contains(log.String(), secret) {
+		t.Errorf("the log holds the password:\n%s", &log)
+	}
+}

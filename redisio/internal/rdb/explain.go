@@ -1,0 +1,129 @@
+package rdb
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+)
+
+// UnusableError says in one line that a server cannot be used, why, and what
+// is likely to mend it. It unwraps to the error that was met, and holds no
+// secret.
+type UnusableError struct {
+	Addr string // host:port
+	Why  string // what happened, and the mend
+	Err  error
+}
+
+// Error names the address, the reason and the mend.
+func (e *UnusableError) Error() string { return "redis at " + e.Addr + ": " + e.Why }
+
+// Unwrap returns the error that was met.
+func (e *UnusableError) Unwrap() error { return e.Err }
+
+// Explain turns a failure to connect, to log in or to use the server at addr
+// into an [UnusableError], for whoever has to mend a configuration. An error
+// that it knows nothing to say about keeps its text.
+func Explain(err error, addr string) error {
+	var known *UnusableError
+	if err == nil || errors.As(err, &known) {
+		return err
+	}
+	if repeatsArguments(err) {
+		err = cutArguments(err)
+	}
+	why := explainReply(err)
+	if why == "" {
+		why = explainConnection(err)
+	}
+	if why == "" {
+		why = err.Error()
+	}
+	return &UnusableError{Addr: addr, Why: why, Err: err}
+}
+
+// replyMends says what helps against an error reply; a trailing colon asks for
+// the server's own text.
+var replyMends = []struct{ prefix, mend string }{
+	{"WRONGPASS", "wrong user or password; check the user in the URL and what password_env or password_file refers to"},
+	{"NOAUTH", "the server wants a password; name it by password_env or password_file"},
+	{"NOPERM", "the user lacks a permission, grant it with ACL SETUSER:"},
+	{"LOADING", "the server is still loading its data; try again when it is done"},
+	{"ERR max number of clients", "the server has no connection left for us; raise its maxclients or lower the pool size"},
+	{"ERR DB index is out of range", "there is no such database; check the number at the end of the URL"},
+	{"ERR SELECT is not allowed in cluster mode", "a cluster has database 0 only; leave the number out of the URL"},
+	{"DENIED", "the server is in protected mode and takes local connections only; set a password on it"},
+}
+
+func explainReply(err error) string {
+	text, ok := reply(err)
+	if !ok {
+		return ""
+	}
+	for _, r := range replyMends {
+		if !strings.HasPrefix(text, r.prefix) {
+			continue
+		}
+		if strings.HasSuffix(r.mend, ":") {
+			return r.mend + " " + text
+		}
+		return r.mend
+	}
+	return ""
+}
+
+const whyTimeout = "no answer in time; check host, port and firewall, and that the server does not hang"
+
+func explainConnection(err error) string {
+	if why := explainTLS(err); why != "" {
+		return why
+	}
+	var dns *net.DNSError
+	var netErr net.Error
+	switch {
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return fmt.Sprintf("there is no host %q; check the host in the URL", dns.Name)
+	case errors.As(err, &dns):
+		return fmt.Sprintf("looking up host %q failed (%s)", dns.Name, dns.Err)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connection refused; check that the server runs and that host and port are right"
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+		return "the server closed the connection; a port that expects TLS does so (use rediss://), and so does a server out of connections"
+	case errors.Is(err, context.Canceled):
+		return "cancelled before the server answered"
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():
+		return whyTimeout
+	case strings.Contains(err.Error(), "can't parse"), strings.Contains(err.Error(), "invalid reply"):
+		return "what answers there is not Redis; check host and port"
+	}
+	return ""
+}
+
+func explainTLS(err error) string {
+	var (
+		record    tls.RecordHeaderError
+		alert     tls.AlertError
+		host      x509.HostnameError
+		authority x509.UnknownAuthorityError
+		cert      *tls.CertificateVerificationError
+	)
+	switch {
+	case errors.As(err, &record):
+		return "the port does not speak TLS; use redis:// or the server's TLS port"
+	case errors.As(err, &host):
+		return "the server's certificate is for another host name; use a name that it lists (" + host.Error() + ")"
+	case errors.As(err, &authority):
+		return "the server's certificate comes from an authority that this machine does not trust; add it to the system's roots"
+	case errors.As(err, &cert):
+		return "the server's certificate is not valid (" + cert.Err.Error() + ")"
+	case errors.As(err, &alert):
+		return "the server ended the TLS handshake (" + alert.Error() + "); it may want a client certificate"
+	}
+	return ""
+}

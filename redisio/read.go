@@ -1,0 +1,110 @@
+package redisio
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+
+	"example.com/beamredis/redisio/internal/finalize"
+	"example.com/beamredis/redisio/sdf"
+)
+
+// Read reads a topic through a consumer group, without end unless an option
+// bounds it, and returns a PCollection of [Message]. A group that does not
+// exist is created, by default at the streams' ends ([WithStart]); one that
+// exists continues where it stands, after what earlier consumers of the same
+// name left pending.
+//
+// Order within a partition is kept. One job reads a group: a second one is
+// noticed, counted and warned about, and both get everything.
+//
+// Event times are those of the entry IDs, unless [WithEventTime] or
+// [WithEventTimeField] say otherwise; the watermark follows the server's clock
+// and is exact for IDs that the server assigns.
+//
+// Where an entry cannot be delivered (its event time cannot be told) the
+// bundle fails, unless [WithErrorStream] names a place for it; see also
+// [ReadWithFailed].
+//
+// Read panics if the configuration is wrong; see [TryRead].
+func Read(s beam.Scope, c Conn, t Topic, group string, opts ...ReadOption) beam.PCollection {
+	return must(TryRead(s, c, t, group, opts...))
+}
+
+// TryRead is [Read], but returns an error that names every mistake in the
+// configuration.
+func TryRead(s beam.Scope, c Conn, t Topic, group string, opts ...ReadOption) (beam.PCollection, error) {
+	cfg, err := readConfig(c, t, group, opts)
+	if err == nil && cfg.DeliveryLimit > 0 && cfg.ErrorStream == "" {
+		err = errors.New("WithDeliveryLimit: entries beyond the limit need a place to go: use ReadWithFailed, or WithErrorStream")
+	}
+	if err != nil {
+		return beam.PCollection{}, err
+	}
+	msgs, _ := read(s, t, cfg)
+	return msgs, nil
+}
+
+// ReadWithFailed is [Read] with a second PCollection, of [DeadLetter]: entries
+// that could not be delivered, because their event time cannot be told or
+// because they have reached the delivery limit ([WithDeliveryLimit]).
+//
+// ReadWithFailed panics if the configuration is wrong; see
+// [TryReadWithFailed].
+func ReadWithFailed(s beam.Scope, c Conn, t Topic, group string, opts ...ReadOption) (msgs, failed beam.PCollection) {
+	msgs, failed, err := TryReadWithFailed(s, c, t, group, opts...)
+	if err != nil {
+		panic(err)
+	}
+	return msgs, failed
+}
+
+// TryReadWithFailed is [ReadWithFailed], but returns an error that names every
+// mistake in the configuration.
+func TryReadWithFailed(s beam.Scope, c Conn, t Topic, group string, opts ...ReadOption) (msgs, failed beam.PCollection, err error) {
+	cfg, err := readConfig(c, t, group, opts)
+	if err != nil {
+		return beam.PCollection{}, beam.PCollection{}, err
+	}
+	cfg.CollectFailed = true
+	msgs, failed = read(s, t, cfg)
+	return msgs, failed, nil
+}
+
+// readConfig collects every mistake before it gives up.
+func readConfig(c Conn, t Topic, group string, opts []ReadOption) (sdf.Config, error) {
+	cfg := sdf.Defaults()
+	cfg.Conn, cfg.Group = c, group
+	errs := []error{c.Validate(), t.Validate(), notEmpty("group", group)}
+	for _, o := range opts {
+		errs = append(errs, o.applyRead(&cfg))
+	}
+	errs = append(errs, checkStops(&cfg))
+	if cfg.EventTimeField != "" && cfg.EventTimeFn != nil {
+		errs = append(errs, errors.New("WithEventTime and WithEventTimeField exclude each other"))
+	}
+	for _, p := range t.Parts() {
+		if cfg.ErrorStream == p.Stream {
+			errs = append(errs, fmt.Errorf("WithErrorStream: %q is a partition of the topic that is read", p.Stream))
+		}
+	}
+	return cfg, errors.Join(errs...)
+}
+
+func checkStops(cfg *sdf.Config) error {
+	if cfg.StopAtLatest && cfg.StopAt != nil {
+		return errors.New("WithStopAtLatest excludes WithStopAt and WithStopAtTime")
+	}
+	return nil
+}
+
+// read makes one element of each partition and reads them. Each stays one
+// element, whose restriction is never split, because the order of a partition
+// depends on it.
+func read(s beam.Scope, t Topic, cfg sdf.Config) (msgs, failed beam.PCollection) {
+	finalize.Enable()
+	s = scope(s, "Read")
+	parts := beam.CreateList(s, t.Parts())
+	return beam.ParDo2(s, &sdf.ReadFn{Config: cfg}, parts)
+}

@@ -1,0 +1,256 @@
+package sdf
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/log"
+
+	"example.com/beamredis/redisio/internal/rdb"
+	"example.com/beamredis/redisio/internal/telemetry"
+	"example.com/beamredis/redisio/message"
+)
+
+// maxWaitingIDs is how many IDs of one process may wait for the finalization of
+// their bundles, at 16 bytes each. A bundle that would exceed it remembers only
+// the range of its IDs, which is looked up among the pending entries when it is
+// acknowledged.
+const maxWaitingIDs = 2 << 20
+
+var waitingIDs atomic.Int64
+
+// idRange is the pending entries after after, up to to.
+type idRange struct{ after, to message.EntryID }
+
+func (g idRange) empty() bool { return g.to.Compare(g.after) <= 0 }
+
+// join returns the smallest range that holds both.
+func (g idRange) join(o idRange) idRange {
+	switch {
+	case g.empty():
+		return o
+	case o.empty():
+		return g
+	}
+	if o.after.Less(g.after) {
+		g.after = o.after
+	}
+	if g.to.Less(o.to) {
+		g.to = o.to
+	}
+	return g
+}
+
+// receipt is what one bundle has to acknowledge once it is final.
+type receipt struct {
+	claimed []message.EntryID // ascending, and all that the group delivered in their range
+	others  []message.EntryID // delivered again, or passed by
+	spans   []idRange
+	waited  *atomic.Int64 // IDs counted in waitingIDs; given back at most once
+}
+
+func newReceipt(claimed, others []message.EntryID, spans ...idRange) *receipt {
+	rc := &receipt{others: others, waited: new(atomic.Int64)}
+	for _, s := range spans {
+		if !s.empty() {
+			rc.spans = append(rc.spans, s)
+		}
+	}
+	if n := len(claimed); n > 0 && waitingIDs.Load()+int64(n) > maxWaitingIDs {
+		rc.spans = append(rc.spans, idRange{after: claimed[0].Prev(), to: claimed[n-1]})
+	} else {
+		rc.claimed = claimed
+	}
+	n := int64(len(rc.claimed) + len(rc.others))
+	rc.waited.Store(n)
+	waitingIDs.Add(n)
+	// A bundle that is never finalized dies with its connection.
+	runtime.AddCleanup(rc, func(n *atomic.Int64) { waitingIDs.Add(-n.Swap(0)) }, rc.waited)
+	return rc
+}
+
+func (rc *receipt) settle() { waitingIDs.Add(-rc.waited.Swap(0)) }
+
+// leftovers is what could not be acknowledged. Claimed entries are kept as one
+// range: everything in it was emitted. The others are not: between them may lie
+// entries that wait for their redelivery.
+type leftovers struct {
+	span idRange
+	ids  []message.EntryID
+}
+
+func (rc *receipt) leftovers() leftovers {
+	l := leftovers{ids: rc.others}
+	if n := len(rc.claimed); n > 0 {
+		l.span = idRange{after: rc.claimed[0].Prev(), to: rc.claimed[n-1]}
+	}
+	for _, s := range rc.spans {
+		l.span = l.span.join(s)
+	}
+	return l
+}
+
+// ledger carries out the acknowledgements of one partition, and knows what is
+// still to come. It outlives bundles, and is safe for concurrent use.
+type ledger struct {
+	client        *rdb.Client
+	stream, group string
+
+	mu      sync.Mutex
+	open    int           // receipts that wait for their finalization or are being carried out
+	changed chan struct{} // closed when open goes down
+	failed  leftovers     // for a later bundle
+	onEmit  []message.EntryID
+	sending bool
+}
+
+func newLedger(client *rdb.Client, stream, group string) *ledger {
+	return &ledger{client: client, stream: stream, group: group, changed: make(chan struct{})}
+}
+
+func (l *ledger) opened() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open++
+}
+
+func (l *ledger) closed() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open--
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+// takeFailed hands over what a later bundle has to acknowledge.
+func (l *ledger) takeFailed() leftovers {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f := l.failed
+	l.failed = leftovers{}
+	return f
+}
+
+func (l *ledger) hasFailed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.failed.span.empty() || len(l.failed.ids) > 0
+}
+
+func (l *ledger) giveUp(f leftovers) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.failed.span = l.failed.span.join(f.span)
+	l.failed.ids = append(l.failed.ids, f.ids...)
+}
+
+// settled reports whether nothing is open, waiting for it up to d.
+func (l *ledger) settled(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	for {
+		l.mu.Lock()
+		done, changed := l.open == 0 && !l.sending, l.changed
+		l.mu.Unlock()
+		if done {
+			return true
+		}
+		select {
+		case <-changed:
+		case <-timer.C:
+			return false
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// commit acknowledges a receipt whose bundle is final. What cannot be
+// acknowledged in time stays pending and is left to a later bundle.
+func (l *ledger) commit(ctx context.Context, rc *receipt) {
+	defer l.closed()
+	defer rc.settle()
+	err := errors.Join(l.ack(ctx, rc.claimed), l.ack(ctx, rc.others))
+	for _, s := range rc.spans {
+		err = errors.Join(err, l.ackRange(ctx, s))
+	}
+	if err != nil {
+		telemetry.AckFailures.AddOutside(1)
+		log.Warnf(ctx, "%d entries and %d ranges of %s stay pending until a later bundle is final: %v",
+			len(rc.claimed)+len(rc.others), len(rc.spans), l.stream, err)
+		l.giveUp(rc.leftovers())
+	}
+}
+
+func (l *ledger) ack(ctx context.Context, ids []message.EntryID) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	var n int64
+	err := rdb.Retry(ctx, rdb.RetryPolicy{}, func(ctx context.Context) (err error) {
+		var some int64
+		some, err = l.client.Ack(ctx, l.stream, l.group, ids)
+		n += some
+		return err
+	})
+	telemetry.Acknowledged.AddOutside(n)
+	return err
+}
+
+// ackRange acknowledges what is pending in g, of any consumer.
+func (l *ledger) ackRange(ctx context.Context, g idRange) error {
+	for after := g.after; ; {
+		var rows []rdb.PendingEntry
+		err := rdb.Retry(ctx, rdb.RetryPolicy{}, func(ctx context.Context) (err error) {
+			rows, err = l.client.Pending(ctx, l.stream, l.group, rdb.PendingQuery{After: after, To: g.to, Count: pendingPage})
+			return err
+		})
+		if err == nil {
+			err = l.ack(ctx, pendingIDs(rows))
+		}
+		if err != nil && !rdb.IsNoGroup(err) {
+			return err
+		}
+		if len(rows) < pendingPage {
+			return nil
+		}
+		after = rows[len(rows)-1].ID
+	}
+}
+
+// ackNow acknowledges ids in the background, in order: the strategy on-emit.
+func (l *ledger) ackNow(ctx context.Context, ids []message.EntryID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.onEmit = append(l.onEmit, ids...)
+	if l.sending || len(l.onEmit) == 0 {
+		return
+	}
+	l.sending = true
+	go l.sendOnEmit(context.WithoutCancel(ctx))
+}
+
+func (l *ledger) sendOnEmit(ctx context.Context) {
+	for {
+		l.mu.Lock()
+		ids := l.onEmit
+		l.onEmit = nil
+		if len(ids) == 0 {
+			l.sending = false
+			close(l.changed)
+			l.changed = make(chan struct{})
+			l.mu.Unlock()
+			return
+		}
+		l.mu.Unlock()
+		if err := l.ack(ctx, ids); err != nil {
+			telemetry.AckFailures.AddOutside(1)
+			log.Warnf(ctx, "%d emitted entries of %s stay pending until a later bundle is final: %v", len(ids), l.stream, err)
+			l.giveUp(leftovers{span: idRange{after: ids[0].Prev(), to: ids[len(ids)-1]}})
+		}
+	}
+}

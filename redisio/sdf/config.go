@@ -1,0 +1,100 @@
+// Package sdf is the source: a splittable DoFn that treats every partition of
+// a topic as one restriction, reads it through a consumer group, and
+// acknowledges what the runner has made durable.
+package sdf
+
+import (
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+
+	"example.com/beamredis/redisio/conn"
+	"example.com/beamredis/redisio/message"
+)
+
+// AckStrategy says when an entry is acknowledged.
+type AckStrategy string
+
+const (
+	// AckOnCheckpoint acknowledges when the runner has made the bundle durable.
+	AckOnCheckpoint AckStrategy = "on-checkpoint"
+	// AckOnEmit acknowledges right after the entry was emitted.
+	AckOnEmit AckStrategy = "on-emit"
+	// NoAck reads entries so that they are never pending.
+	NoAck AckStrategy = "no-ack"
+)
+
+// Start says where a new consumer group begins. A group that exists continues
+// where it stands.
+type Start struct {
+	// Latest: only entries that are added after the group is created.
+	Latest bool `json:"latest,omitempty"`
+	// After: entries after this ID; 0-0 is the beginning.
+	After message.EntryID `json:"after"`
+}
+
+// Config is all that the source needs to know; it travels in the job graph.
+type Config struct {
+	Conn     conn.Config `json:"conn"`
+	Group    string      `json:"group"`
+	Consumer string      `json:"consumer"`
+	Ack      AckStrategy `json:"ack"`
+	Start    Start       `json:"start"`
+	KeyField string      `json:"key_field"`
+	// ClaimIdle is how long an entry of another consumer must have been idle
+	// before it is taken over.
+	ClaimIdle time.Duration `json:"claim_idle"`
+	// DeliveryLimit is how often an entry is delivered before it becomes a dead
+	// letter; 0: for ever.
+	DeliveryLimit int64 `json:"delivery_limit,omitempty"`
+	// ErrorStream is the stream key that dead letters are written to as well.
+	ErrorStream string `json:"error_stream,omitempty"`
+	// CollectFailed says that somebody consumes the dead letters.
+	CollectFailed bool `json:"collect_failed,omitempty"`
+	// Skew is held back from the watermark.
+	Skew time.Duration `json:"skew,omitempty"`
+	// EventTimeField names the field that holds an entry's event time.
+	EventTimeField string `json:"event_time_field,omitempty"`
+	// EventTimeFn is func(message.Message) (time.Time, error).
+	EventTimeFn *beam.EncodedFunc `json:"event_time_fn,omitempty"`
+
+	// StopAtLatest ends the read at the last entry that is there when the job
+	// starts.
+	StopAtLatest bool `json:"stop_at_latest,omitempty"`
+	// StopAt is the last entry to read; nil: none.
+	StopAt *message.EntryID `json:"stop_at,omitempty"`
+	// MaxEntries bounds the entries of each partition; 0: no bound.
+	MaxEntries int64 `json:"max_entries,omitempty"`
+	// MaxTime bounds the time that is read, from the job's start; 0: no bound.
+	MaxTime time.Duration `json:"max_time,omitempty"`
+
+	// BundleEntries, BundleBytes and BundleTime bound one turn of a partition.
+	BundleEntries int           `json:"bundle_entries"`
+	BundleBytes   int           `json:"bundle_bytes"`
+	BundleTime    time.Duration `json:"bundle_time"`
+	// IdleTime bounds the waiting of a bundle, all partitions together.
+	IdleTime time.Duration `json:"idle_time"`
+	// RetryFor bounds how long Redis may be out of reach before the read fails.
+	RetryFor time.Duration `json:"retry_for"`
+}
+
+// Defaults returns the configuration that everything starts from.
+func Defaults() Config {
+	return Config{
+		Consumer:      "beam",
+		Ack:           AckOnCheckpoint,
+		Start:         Start{Latest: true},
+		KeyField:      "_key",
+		ClaimIdle:     time.Minute,
+		BundleEntries: 10_000,
+		BundleBytes:   8 << 20,
+		BundleTime:    500 * time.Millisecond,
+		IdleTime:      200 * time.Millisecond,
+		RetryFor:      2 * time.Minute,
+	}
+}
+
+// Bounded reports whether the read ends by itself.
+func (c *Config) Bounded() bool {
+	return c.StopAtLatest || c.StopAt != nil || c.MaxEntries > 0 || c.MaxTime > 0
+}

@@ -1,0 +1,196 @@
+package sdf
+
+import (
+	"context"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/log"
+
+	"example.com/beamredis/redisio/internal/telemetry"
+	"example.com/beamredis/redisio/message"
+)
+
+// stopping ends every read of this process.
+var stopping atomic.Bool
+
+// Stop ends every read that runs in this process as if it had come to its stop
+// bound: what was emitted is acknowledged, what was only fetched is given back.
+func Stop() { stopping.Store(true) }
+
+// over reports whether there is nothing more to read, ever.
+func (t *turn) over() bool {
+	rest := t.tr.Restriction()
+	switch {
+	case t.r.stopped || stopping.Load() || rest.Ended || rest.Remaining == 0:
+		return true
+	case rest.Deadline != NoLimit && time.Now().UnixMilli() >= rest.Deadline:
+		return true
+	case rest.Stop == message.MaxID:
+		return false
+	}
+	return t.r.hasAllUpTo(rest)
+}
+
+// hasAllUpTo reports whether everything up to Stop has been emitted, including
+// what is pending from before Start.
+func (r *reader) hasAllUpTo(rest Restriction) bool {
+	if r.phase != live || !r.old.ownDone || !r.old.nothing || r.head() != nil {
+		return false
+	}
+	if !rest.Position.Less(rest.Stop) {
+		return true
+	}
+	// Nothing up to lastGen is left, and what is added later gets a later ID.
+	return r.drained && (!r.lastGen.Less(rest.Stop) || r.serverMs > idTime(rest.Stop.Ms))
+}
+
+// finishFor bounds how long a read that is over waits for the finalization of
+// its last bundles, so that it ends on a runner that never finalizes.
+const finishFor = 5 * time.Minute
+
+// finish ends the read: first it gives back what was fetched and may not be
+// emitted, then it waits until everything it emitted is acknowledged. It
+// reports whether that is so.
+func (t *turn) finish(ctx context.Context) (ended bool, err error) {
+	if err := t.r.giveBack(ctx, t.tr.Restriction().Position); err != nil {
+		return false, t.outOfReach(ctx, err)
+	}
+	if t.r.finishing.IsZero() {
+		t.r.finishing = time.Now()
+	}
+	if t.bundle != nil && !t.acknowledged(ctx) {
+		if time.Since(t.r.finishing) < finishFor {
+			return false, nil
+		}
+		log.Warnf(ctx, "partition %s: the runner has not finalized the last bundles for %s; group %s keeps their entries pending",
+			t.r.stream, finishFor, t.r.cfg.Group)
+	}
+	t.tr.End()
+	t.r.hub.forget(t.r.spot)
+	return true, nil
+}
+
+// acknowledged reports whether nothing waits to be acknowledged, neither in
+// this bundle nor in an earlier one.
+func (t *turn) acknowledged(ctx context.Context) bool {
+	if t.entries > 0 || t.r.owes() {
+		return false
+	}
+	start := time.Now()
+	ok := t.r.acks.settled(ctx, max(time.Millisecond, t.scope.idleLeft))
+	t.scope.idleLeft -= time.Since(start)
+	return ok && !t.r.owes()
+}
+
+// owes reports whether the next finalization has something to clear.
+func (r *reader) owes() bool {
+	return !r.repair.empty() || len(r.skipped) > 0 || r.acks.hasFailed()
+}
+
+// giveBack returns to the group what was delivered and will not be emitted, so
+// that it is neither pending nor lost for the next reader. If somebody else
+// has read in between it stays pending instead, which the next job delivers
+// again.
+func (r *reader) giveBack(ctx context.Context, pos message.EntryID) error {
+	if r.inflight != nil {
+		f, err := r.fetch(ctx, 0)
+		if err != nil {
+			return err
+		}
+		if f.Group.LastDelivered != r.seen {
+			return nil
+		}
+		r.take(&batch{entries: f.Entries, bytes: f.Bytes})
+	}
+	var ids []message.EntryID
+	for r.head() != nil {
+		b := r.head()
+		if b.kind != fresh {
+			return nil
+		}
+		for ; b.left() > 0; b.next++ {
+			ids = append(ids, b.entries[b.next].ID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	left := r.seen
+	r.seen, r.tally.index = pos, r.tally.index-int64(len(ids))
+	_, err := r.client.GiveBack(ctx, r.stream, r.cfg.Group, left, pos, ids)
+	return err
+}
+
+// close ends a turn that went well: it hands over what is to be acknowledged,
+// moves the watermark, and lets the reader remember where it stands.
+func (t *turn) close(ctx context.Context) {
+	rest := t.tr.Restriction()
+	t.settle(ctx)
+	t.we.advance(t.watermark(rest).value())
+	t.r.end(rest)
+	t.count(ctx)
+	if t.r.head() != nil || t.r.inflight != nil || t.r.phase != live || t.r.backlog > 0 {
+		t.r.hub.busy(t.r.spot)
+	}
+	entries := float64(t.r.backlog)
+	t.tr.SetBacklog(entries)
+	setBacklog(keyOf(t.cfg, t.r.stream), entries*t.r.size.mean)
+}
+
+// settle makes a receipt of everything that this bundle's finalization has to
+// acknowledge.
+func (t *turn) settle(ctx context.Context) {
+	r := t.r
+	failed := r.acks.takeFailed()
+	others := append(append(t.others, r.skipped...), failed.ids...)
+	if t.entries == 0 && len(others) == 0 && r.repair.empty() && failed.span.empty() {
+		return
+	}
+	claimed := t.claimed
+	if t.cfg.Ack != AckOnCheckpoint {
+		claimed = nil
+	}
+	rc := newReceipt(claimed, others, r.repair, failed.span)
+	r.repair, r.skipped = idRange{}, nil
+	commit := func(ctx context.Context) { r.acks.commit(ctx, rc) }
+	r.acks.opened()
+	switch {
+	case t.bundle == nil:
+		t.later(commit)
+	case !t.bundle.OnCommit(commit):
+		rc.settle()
+		r.acks.giveUp(rc.leftovers())
+		r.acks.closed()
+	}
+}
+
+func (t *turn) watermark(rest Restriction) watermark {
+	r := t.r
+	w := watermark{
+		emittedMs: noWatermark,
+		emptyMs:   r.emptyMs,
+		caughtUp:  r.phase == live && r.drained && r.head() == nil,
+		serverMs:  r.serverMs,
+		holdMs:    r.old.holdMs,
+		skewMs:    t.cfg.Skew.Milliseconds(),
+	}
+	if !rest.Position.IsZero() {
+		w.emittedMs = idTime(rest.Position.Ms)
+	}
+	if r.phase == cold || r.phase == redelivering {
+		w.holdMs = min(w.holdMs, noWatermark)
+	}
+	if rest.Ended {
+		w.holdMs = math.MaxInt64
+	}
+	return w
+}
+
+func (t *turn) count(ctx context.Context) {
+	telemetry.EntriesRead.Add(ctx, t.counts[fresh])
+	telemetry.Redelivered.Add(ctx, t.counts[reread]+t.counts[pendingBefore])
+	telemetry.GapsHealed.Add(ctx, t.counts[gap])
+	telemetry.BytesRead.Add(ctx, int64(t.bytes))
+}

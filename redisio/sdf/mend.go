@@ -1,0 +1,94 @@
+package sdf
+
+import (
+	"context"
+
+	"example.com/beamredis/redisio/internal/rdb"
+	"example.com/beamredis/redisio/internal/telemetry"
+	"example.com/beamredis/redisio/message"
+)
+
+// remedy is what has to be done about a group or a stream that is not as the
+// position expects it.
+type remedy struct {
+	createGroup bool
+	replaced    bool            // the stream is another one: a new epoch
+	setGroup    bool            // move the group, which exists, to at
+	at          message.EntryID // where the group begins, and the position in a new epoch
+}
+
+// diagnose decides, from the stream's and the group's state, what happened to
+// them since the reader stood at pos:
+//
+//   - The group is gone and so is everything that was read (the stream's last
+//     generated ID is before pos): the stream was deleted and made anew. All
+//     that it holds is unread: start over at 0-0.
+//   - The group is gone, the stream is not: it was destroyed, or the stream was
+//     made anew with later IDs. Go on after pos.
+//   - The group is there, and the stream ends before pos: an older copy of the
+//     stream (a replica that lagged, a restored backup), or a group that was set
+//     beyond its stream. All that it holds was read: go on from its end.
+func diagnose(st rdb.State, pos message.EntryID) (remedy, bool) {
+	shorter := st.Stream.LastGenerated.Less(pos)
+	switch {
+	case !st.Group.Exists && shorter:
+		return remedy{createGroup: true, replaced: true}, true
+	case !st.Group.Exists:
+		return remedy{createGroup: true, at: pos}, true
+	case shorter:
+		end := st.Stream.LastGenerated
+		return remedy{replaced: true, setGroup: end.Less(st.Group.LastDelivered), at: end}, true
+	}
+	return remedy{}, false
+}
+
+// mend brings group and stream into a state from which the reader can go on,
+// and returns that state.
+func (r *reader) mend(ctx context.Context, tr *Tracker, st rdb.State) (rdb.State, error) {
+	pos := r.mendPosition(tr)
+	cure, needed := diagnose(st, pos)
+	if !needed {
+		return st, nil
+	}
+	if cure.createGroup {
+		if _, err := r.client.CreateGroup(ctx, r.stream, r.cfg.Group, cure.at.String()); err != nil {
+			return st, err
+		}
+		telemetry.GroupsHealed.Add(ctx, 1)
+		r.warner.warnf(ctx, "group", "group %s of %s had gone and was created again at %s", r.cfg.Group, r.stream, cure.at)
+	}
+	if cure.setGroup {
+		if err := r.client.SetGroup(ctx, r.stream, r.cfg.Group, cure.at); err != nil {
+			return st, err
+		}
+	}
+	if cure.replaced {
+		r.replace(ctx, tr, cure, pos)
+	}
+	return r.client.State(ctx, r.stream, r.cfg.Group)
+}
+
+// mendPosition is the last ID that counts as read: what was fetched, even if
+// it is not claimed yet.
+func (r *reader) mendPosition(tr *Tracker) message.EntryID {
+	if pos := tr.Restriction().Position; r.seen.Less(pos) {
+		return pos
+	}
+	return r.seen
+}
+
+func (r *reader) replace(ctx context.Context, tr *Tracker, cure remedy, pos message.EntryID) {
+	telemetry.Replaced.Add(ctx, 1)
+	what := "is an older copy of itself, or its group stood beyond its end"
+	if cure.createGroup {
+		what = "was deleted and made anew"
+	}
+	r.warner.warnf(ctx, "replaced", "stream %s %s: it ends before %s, where group %s had read to; reading goes on after %s",
+		r.stream, what, pos, r.cfg.Group, cure.at)
+	start := cure.at
+	if s := tr.Restriction().Start; !cure.createGroup && s.Less(start) {
+		start = s
+	}
+	r.reset() // its queue is empty: only an emptied reader looks at the server
+	tr.Replace(start, cure.at)
+}

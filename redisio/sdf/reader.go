@@ -1,0 +1,375 @@
+package sdf
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"example.com/beamredis/redisio/internal/rdb"
+	"example.com/beamredis/redisio/internal/telemetry"
+	"example.com/beamredis/redisio/message"
+)
+
+// phase is what a reader is doing.
+type phase int
+
+const (
+	cold         phase = iota // knows nothing but the restriction
+	redelivering              // entries at or before Start that are pending
+	rereading                 // entries up to rereadTo, by XRANGE
+	live                      // new entries, by XREADGROUP
+)
+
+// reader reads one partition. Between bundles it keeps what it has fetched,
+// and it is leased by one bundle at a time, so it needs no lock. Everything it
+// knows is only good for the restriction that follows the one it was left
+// with; for any other it is reset and starts cold.
+type reader struct {
+	client *rdb.Client
+	cfg    *Config
+	stream string
+	hub    *hub
+	spot   *spot
+	acks   *ledger
+	warner warner
+
+	leased bool      // guarded by the memory's lock
+	usedAt time.Time // likewise
+	next   expected
+
+	phase    phase
+	queue    []*batch
+	inflight chan fetchReply
+	size     entrySize
+	held     holding
+
+	seen     message.EntryID // everything up to here was fetched or passed by
+	rereadTo message.EntryID
+	rereadAs batchKind
+	onlyPend bool   // rereading takes only what is pending
+	after    *batch // what XREADGROUP gave along with the discovery of a gap
+	tally    tally
+	old      redelivery
+	repair   idRange           // pending entries that the next finalization clears
+	skipped  []message.EntryID // delivered again at or before seen: to be acknowledged
+
+	serverMs    int64 // the server's latest clock
+	emptyMs     int64 // the server's clock from before the last read that found nothing
+	lastFetch   time.Time
+	lastGen     message.EntryID // the stream's last-generated ID at the last fetch
+	backlog     int64           // entries known to wait in the stream
+	failedSince time.Time       // since when Redis has been out of reach
+	finishing   time.Time       // since when the read is over and waits for its acknowledgements
+	drained     bool            // the last fetch found nothing after seen
+	stopped     bool            // an entry beyond what may be read has come
+}
+
+// expected identifies the restriction for which a reader's memory is good.
+type expected struct {
+	turn     uint64
+	epoch    uint32
+	position message.EntryID
+}
+
+func expectedOf(r Restriction) expected {
+	return expected{turn: r.Turn, epoch: r.Epoch, position: r.Position}
+}
+
+// batch is a run of fetched entries in the order of their IDs.
+type batch struct {
+	entries []rdb.Entry
+	next    int // index of the first entry that is not emitted
+	bytes   int // size of the reply
+	kind    batchKind
+	// deliveries holds, for batches that are read again under a delivery limit,
+	// how often each entry was delivered before.
+	deliveries []int64
+}
+
+type batchKind int
+
+const (
+	fresh         batchKind = iota // never emitted before, as far as anybody knows
+	reread                         // after the position, and delivered before
+	gap                            // delivered to somebody else in between
+	pendingBefore                  // at or before Start, emitted without a claim
+)
+
+func (b *batch) left() int { return len(b.entries) - b.next }
+
+func newReader(client *rdb.Client, cfg *Config, stream string) *reader {
+	r := &reader{client: client, cfg: cfg, stream: stream, hub: hubOf(client), spot: &spot{stream: stream}, acks: newLedger(client, stream, cfg.Group)}
+	r.held = newHolding(r)
+	r.clear()
+	return r
+}
+
+// reset forgets everything, so that the reader starts cold.
+func (r *reader) reset() {
+	for _, b := range r.queue {
+		r.held.add(-b.bytes)
+	}
+	if r.after != nil {
+		r.held.add(-r.after.bytes)
+	}
+	r.clear()
+}
+
+func (r *reader) clear() {
+	r.phase, r.queue, r.inflight, r.after = cold, nil, nil, nil
+	r.seen, r.rereadTo, r.onlyPend = message.EntryID{}, message.EntryID{}, false
+	r.tally = tally{index: rdb.Unknown, delivered: rdb.Unknown}
+	r.old = redelivery{holdMs: math.MaxInt64}
+	r.repair, r.skipped = idRange{}, nil
+	r.serverMs, r.emptyMs = noWatermark, noWatermark
+	r.failedSince, r.finishing = time.Time{}, time.Time{}
+	r.drained, r.stopped = false, false
+	r.hub.forget(r.spot)
+}
+
+// begin prepares the reader for a restriction: it is warm only if it was left
+// exactly there.
+func (r *reader) begin(rest Restriction) {
+	if r.phase != cold && r.next != expectedOf(rest) {
+		r.reset()
+	}
+}
+
+// end remembers the restriction that follows.
+func (r *reader) end(rest Restriction) {
+	rest.Turn++
+	r.next = expectedOf(rest)
+}
+
+// ready returns the batch to emit from, or nil if nothing new is there. most
+// bounds what may be fetched where all of it has to be emitted at once.
+func (r *reader) ready(ctx context.Context, tr *Tracker, most int) (*batch, error) {
+	for {
+		if b := r.head(); b != nil {
+			return b, nil
+		}
+		again, err := r.advance(ctx, tr, most)
+		if err != nil || !again {
+			return r.head(), err
+		}
+	}
+}
+
+// advance takes one step towards more entries. It reports whether another step
+// may bring some at once.
+func (r *reader) advance(ctx context.Context, tr *Tracker, most int) (again bool, err error) {
+	switch r.phase {
+	case cold:
+		return true, r.open(ctx, tr)
+	case redelivering:
+		return true, r.redeliver(ctx, tr.Restriction())
+	case rereading:
+		return true, r.rereadPage(ctx)
+	}
+	if r.scanDue() {
+		if err := r.scanOthers(ctx, tr.Restriction()); err != nil || r.head() != nil {
+			return false, err
+		}
+	}
+	if r.inflight == nil && time.Since(r.lastFetch) < fetchEvery {
+		if ms, ok := r.hub.empty(r.spot, r.seen); ok {
+			r.emptyMs, r.serverMs = ms, max(r.serverMs, ms)
+			return false, nil
+		}
+	}
+	err = r.readLive(ctx, tr, most)
+	return r.phase != live, err
+}
+
+// fetchEvery is how often an idle partition is fetched all the same, to see
+// what has become of its group and its stream.
+const fetchEvery = 2 * time.Second
+
+// head drops what is used up and returns the first batch that has entries.
+func (r *reader) head() *batch {
+	for len(r.queue) > 0 {
+		if r.queue[0].left() > 0 {
+			return r.queue[0]
+		}
+		r.held.add(-r.queue[0].bytes)
+		r.queue[0] = nil
+		r.queue = r.queue[1:]
+	}
+	r.queue = nil
+	return nil
+}
+
+func (r *reader) push(b *batch) {
+	if b.left() == 0 {
+		return
+	}
+	r.held.add(b.bytes)
+	r.queue = append(r.queue, b)
+}
+
+// open brings a cold reader to where it can read: it makes sure that the group
+// exists, takes stock, and decides what has to be read again.
+func (r *reader) open(ctx context.Context, tr *Tracker) error {
+	st, err := r.client.State(ctx, r.stream, r.cfg.Group)
+	if err != nil {
+		return err
+	}
+	if st, err = r.mend(ctx, tr, st); err != nil {
+		return err
+	}
+	rest := tr.Restriction()
+	delivered := st.Group.LastDelivered
+	if r.cfg.Ack == NoAck {
+		tr.Pass(delivered)
+		rest = tr.Restriction()
+	}
+	r.seen, r.rereadTo = rest.Position, delivered
+	r.rereadAs, r.onlyPend = reread, r.cfg.Ack == AckOnEmit
+	r.serverMs = st.Now
+	r.tally = tallyAt(st, rest.Position)
+	r.repair = idRange{after: rest.Start, to: rest.Position}
+	r.note(st)
+	if st.Group.Pending == 0 {
+		r.repair = idRange{}
+		r.old.done()
+	}
+	r.phase = redelivering
+	return nil
+}
+
+// note keeps what a look at the server told.
+func (r *reader) note(st rdb.State) {
+	r.serverMs = max(r.serverMs, st.Now)
+	r.lastGen = st.Stream.LastGenerated
+	r.backlog = st.Group.Lag
+	if r.backlog < 0 {
+		r.backlog = st.Stream.Length
+	}
+}
+
+// startLive goes over to new entries.
+func (r *reader) startLive() {
+	r.phase, r.onlyPend = live, false
+	if b := r.after; b != nil {
+		r.after = nil
+		r.held.add(-b.bytes) // push takes it again
+		r.push(b)
+	}
+}
+
+type fetchReply struct {
+	fetched rdb.Fetched
+	err     error
+}
+
+// fetchTimeout ends a fetch that outlives its bundle.
+const fetchTimeout = 30 * time.Second
+
+// fetchAhead starts the next fetch while the last one is being emitted.
+func (r *reader) fetchAhead(ctx context.Context) {
+	if r.phase != live || r.inflight != nil || r.cfg.Ack == NoAck || len(r.queue) > 1 || !mayFetchAhead(fetchTarget) {
+		return
+	}
+	reply := make(chan fetchReply, 1)
+	client, stream, group, consumer, n := r.client, r.stream, r.cfg.Group, r.cfg.Consumer, r.size.count()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
+	go func() {
+		defer cancel()
+		f, err := client.Fetch(ctx, stream, group, consumer, n, false)
+		reply <- fetchReply{f, err}
+	}()
+	r.inflight = reply
+}
+
+// readLive takes the fetch that is under way, or makes one, and queues what it
+// brought.
+func (r *reader) readLive(ctx context.Context, tr *Tracker, most int) error {
+	f, err := r.fetch(ctx, most)
+	if err != nil {
+		return err
+	}
+	return r.accept(ctx, tr, f)
+}
+
+func (r *reader) fetch(ctx context.Context, most int) (rdb.Fetched, error) {
+	if reply := r.inflight; reply != nil {
+		select {
+		case got := <-reply:
+			r.inflight = nil
+			return got.fetched, got.err
+		case <-ctx.Done():
+			return rdb.Fetched{}, context.Cause(ctx)
+		}
+	}
+	n := r.size.count()
+	if r.cfg.Ack == NoAck {
+		n = min(n, most) // all of it is emitted in this bundle
+	}
+	return r.client.Fetch(ctx, r.stream, r.cfg.Group, r.cfg.Consumer, n, r.cfg.Ack == NoAck)
+}
+
+// accept puts a fetch in its place in the partition's order, whatever happened
+// to the group and the stream in the meantime.
+func (r *reader) accept(ctx context.Context, tr *Tracker, f rdb.Fetched) error {
+	r.lastFetch = time.Now()
+	if !f.Group.Exists || f.Group.LastDelivered.Less(r.seen) && f.Stream.LastGenerated.Less(r.seen) {
+		_, err := r.mend(ctx, tr, f.State)
+		return err
+	}
+	r.note(f.State)
+	r.backlog = max(0, r.backlog-int64(len(f.Entries)))
+	r.size.observe(f.Bytes, len(f.Entries))
+	r.reportLoss(ctx, r.tally.look(f.State, r.seen))
+	b := &batch{entries: r.dropSeen(ctx, f.Entries), bytes: f.Bytes}
+	if r.seen.Less(f.Group.LastDelivered) {
+		r.openGap(ctx, f, b)
+		return nil
+	}
+	if len(f.Entries) == 0 {
+		r.emptyMs, r.drained = f.Now, true
+		r.reportLoss(ctx, r.tally.drained(f.State))
+		r.hub.idle(r.spot, r.seen, f.Now)
+		return nil
+	}
+	r.take(b)
+	return nil
+}
+
+// take queues a batch that follows everything seen.
+func (r *reader) take(b *batch) {
+	if n := len(b.entries); n > 0 {
+		r.drained = false
+		r.seen = b.entries[n-1].ID
+		r.tally.read(n)
+	}
+	r.push(b)
+}
+
+// dropSeen leaves out what was seen before. The group was set back, or it is an
+// older copy of itself; these entries are pending now, and are acknowledged
+// with the next finalization.
+func (r *reader) dropSeen(ctx context.Context, entries []rdb.Entry) []rdb.Entry {
+	n := 0
+	for n < len(entries) && !r.seen.Less(entries[n].ID) {
+		r.skipped = append(r.skipped, entries[n].ID)
+		n++
+	}
+	if n > 0 {
+		telemetry.Skipped.Add(ctx, int64(n))
+		r.warner.warnf(ctx, "skipped", "group %s of %s delivered %d entries at or before %s again; they were read before and are skipped",
+			r.cfg.Group, r.stream, n, r.seen)
+	}
+	return entries[n:]
+}
+
+// openGap reads what somebody else took from the group, before going on with
+// what this fetch brought.
+func (r *reader) openGap(ctx context.Context, f rdb.Fetched, b *batch) {
+	r.warner.warnf(ctx, "gap", "somebody else reads %s as group %s: it stands at %s, this job left it at %s; the entries between are read all the same",
+		r.stream, r.cfg.Group, f.Group.LastDelivered, r.seen)
+	r.rereadTo, r.rereadAs, r.onlyPend, r.phase = f.Group.LastDelivered, gap, false, rereading
+	if b.left() > 0 {
+		r.after = b
+		r.held.add(b.bytes)
+	}
+}

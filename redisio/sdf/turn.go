@@ -1,0 +1,282 @@
+package sdf
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+
+	"example.com/beamredis/redisio/internal/finalize"
+	"example.com/beamredis/redisio/internal/rdb"
+	"example.com/beamredis/redisio/internal/telemetry"
+	"example.com/beamredis/redisio/message"
+)
+
+// turn is one call of ProcessElement: what one partition contributes to one
+// bundle.
+type turn struct {
+	cfg    *Config
+	r      *reader
+	tr     *Tracker
+	we     *WatermarkEstimator
+	bundle *finalize.Bundle // nil on the direct runner, which has no harness
+	scope  *scope
+	times  eventTimes
+
+	emit       func(beam.EventTime, message.Message)
+	emitFailed func(beam.EventTime, message.DeadLetter)
+	later      func(func(context.Context)) // direct runner: run when the pipeline is done
+
+	started time.Time
+	until   time.Time
+
+	entries int
+	bytes   int
+	claimed []message.EntryID
+	others  []message.EntryID
+	counts  [4]int64 // entries by batchKind
+}
+
+// scope is what the turns of one bundle share.
+type scope struct {
+	thread   thread
+	idleLeft time.Duration
+	emitted  int
+	sealed   bool // an entry was delivered alone: nothing else may be emitted
+}
+
+type scopeKey struct{}
+
+func scopeOf(b *finalize.Bundle, cfg *Config) *scope {
+	fresh := func() any { return &scope{idleLeft: cfg.IdleTime} }
+	if b == nil {
+		return fresh().(*scope)
+	}
+	return b.Value(scopeKey{}, fresh).(*scope)
+}
+
+// minTurn is the least time that a partition gets, however many share a bundle.
+const minTurn = 50 * time.Millisecond
+
+// run reads and emits until the turn is full, nothing more comes, or the read
+// is over. It reports whether the read has ended for good.
+func (t *turn) run(ctx context.Context) (ended bool, err error) {
+	t.started = time.Now()
+	peers := t.r.hub.visit(t.r.spot, &t.scope.thread)
+	t.until = t.started.Add(max(minTurn, t.cfg.BundleTime/time.Duration(max(1, peers))))
+	if t.heldBack() {
+		return false, nil
+	}
+	for {
+		if t.over() {
+			return t.finish(ctx)
+		}
+		b, err := t.r.ready(ctx, t.tr, t.cfg.BundleEntries-t.entries)
+		if err != nil {
+			return false, t.outOfReach(ctx, err)
+		}
+		t.r.failedSince = time.Time{}
+		switch {
+		case b != nil:
+			t.r.fetchAhead(ctx)
+			if more, err := t.emitBatch(ctx, b); err != nil || !more {
+				return false, err
+			}
+		case t.over():
+		case !t.wait(ctx):
+			return false, nil
+		}
+	}
+}
+
+// heldBack reports whether this bundle belongs to an entry that has to be
+// delivered alone.
+func (t *turn) heldBack() bool {
+	return t.bundle != nil && (t.scope.sealed || quarantineOf(t.bundle.Connection()).blocks(t.r))
+}
+
+// full reports whether the turn has used up its bounds. Where the group forgets
+// what it delivers, all that was fetched is emitted first.
+func (t *turn) full() bool {
+	if t.cfg.Ack == NoAck && t.r.head() != nil {
+		return false
+	}
+	return t.entries >= t.cfg.BundleEntries || t.bytes >= t.cfg.BundleBytes ||
+		t.entries%64 == 0 && !time.Now().Before(t.until)
+}
+
+// wait waits for entries, as long as the bundle may be idle. It reports whether
+// there are some.
+func (t *turn) wait(ctx context.Context) bool {
+	left := min(t.scope.idleLeft, time.Until(t.until))
+	if left <= 0 {
+		return false
+	}
+	start := time.Now()
+	own := t.r.hub.wait(ctx, t.r.spot, left)
+	t.scope.idleLeft -= time.Since(start)
+	return own && ctx.Err() == nil
+}
+
+// emitBatch emits entries of b until it is used up or the turn has to end, and
+// reports whether the turn may go on.
+func (t *turn) emitBatch(ctx context.Context, b *batch) (more bool, err error) {
+	first := len(t.claimed)
+	defer func() {
+		if t.cfg.Ack == AckOnEmit {
+			t.r.acks.ackNow(ctx, t.claimed[first:])
+		}
+	}()
+	size := b.bytes / max(1, len(b.entries))
+	for b.left() > 0 {
+		e := &b.entries[b.next]
+		if b.deliveries != nil && t.bundle != nil {
+			if v := judge(b.deliveries[b.next], t.cfg.DeliveryLimit); v != inCompany {
+				return t.emitSuspect(ctx, b, e, v)
+			}
+		}
+		if ok, err := t.claim(b.kind, e.ID); !ok {
+			return err == nil, err
+		}
+		b.next++
+		if err := t.deliver(ctx, e, b.kind); err != nil {
+			return false, err
+		}
+		t.bytes += size
+		if t.full() {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// claim claims an entry. Where it may not, the read is over.
+func (t *turn) claim(kind batchKind, id message.EntryID) (bool, error) {
+	if kind == pendingBefore {
+		t.others = append(t.others, id)
+		return true, nil
+	}
+	if !t.tr.Claim(id) {
+		t.r.stopped = true
+		return false, t.tr.GetError()
+	}
+	t.claimed = append(t.claimed, id)
+	return true, nil
+}
+
+// deliver emits a claimed entry, or its dead letter.
+func (t *turn) deliver(ctx context.Context, e *rdb.Entry, kind batchKind) error {
+	t.entries++
+	t.scope.emitted++
+	t.counts[kind]++
+	m := t.message(e)
+	ts, err := t.times.of(&m)
+	if err != nil {
+		return t.reject(ctx, m, err.Error(), 1)
+	}
+	t.emit(ts, m)
+	return nil
+}
+
+// message makes the message of an entry: its key comes out of the fields.
+func (t *turn) message(e *rdb.Entry) message.Message {
+	m := message.Message{Stream: t.r.stream, ID: e.ID, Fields: e.Fields}
+	if t.cfg.KeyField == "" {
+		return m
+	}
+	for i := range e.Fields {
+		if e.Fields[i].Name == t.cfg.KeyField {
+			m.Key = e.Fields[i].Value
+			m.EmptyKey = m.Key == ""
+			m.Fields = without(e.Fields, i)
+			break
+		}
+	}
+	return m
+}
+
+// without removes a field in place: the entry's fields belong to it alone.
+func without(fields []message.Field, i int) []message.Field {
+	if i == 0 {
+		return fields[1:]
+	}
+	copy(fields[i:], fields[i+1:])
+	return fields[:len(fields)-1]
+}
+
+// emitSuspect delivers an entry that has been delivered too often: alone in its
+// bundle, or not at all.
+func (t *turn) emitSuspect(ctx context.Context, b *batch, e *rdb.Entry, v verdict) (more bool, err error) {
+	deliveries := b.deliveries[b.next]
+	if v == dead {
+		if ok, err := t.claim(b.kind, e.ID); !ok {
+			return err == nil, err
+		}
+		b.next++
+		t.entries++
+		t.scope.emitted++
+		reason := limitReason(deliveries, t.cfg.DeliveryLimit)
+		return true, t.reject(ctx, t.message(e), reason, deliveries)
+	}
+	q := quarantineOf(t.bundle.Connection())
+	if t.scope.emitted > 0 {
+		q.want(t.r)
+		return false, nil
+	}
+	if ok, err := t.claim(b.kind, e.ID); !ok {
+		return err == nil, err
+	}
+	if err := t.r.countAlone(ctx, t.bundle, e.ID, deliveries); err != nil {
+		return false, err
+	}
+	b.next++
+	t.scope.sealed = true
+	q.done(t.r)
+	return false, t.deliver(ctx, e, b.kind)
+}
+
+// reject passes an entry that cannot be delivered on to where dead letters go.
+func (t *turn) reject(ctx context.Context, m message.Message, reason string, attempts int64) error {
+	if !t.cfg.CollectFailed && t.cfg.ErrorStream == "" {
+		return fmt.Errorf("entry %s of %s (key %q) cannot be delivered: %s; collect such entries with ReadWithFailed or an error stream",
+			m.ID, m.Stream, m.Key, reason)
+	}
+	telemetry.DeadLetters.Add(ctx, 1)
+	letter := message.DeadLetter{Message: m, Reason: reason, Attempts: attempts}
+	if t.cfg.ErrorStream != "" {
+		add := rdb.Add{Stream: t.cfg.ErrorStream, Fields: letter.ErrorEntry()}
+		if err := rdb.NewAdder(t.r.client).Write(ctx, []rdb.Add{add})[0]; err != nil {
+			return fmt.Errorf("dead letter of entry %s of %s to error stream %s: %w", m.ID, m.Stream, t.cfg.ErrorStream, err)
+		}
+	}
+	if t.cfg.CollectFailed {
+		t.emitFailed(eventTime(idTime(m.ID.Ms)), letter)
+	}
+	return nil
+}
+
+// outOfReach decides what an error of Redis means: the turn ends early while
+// there is hope, and fails when there is none.
+func (t *turn) outOfReach(ctx context.Context, err error) error {
+	if ctx.Err() != nil || rdb.Classify(err) != rdb.Retryable {
+		return err
+	}
+	now := time.Now()
+	if t.r.failedSince.IsZero() {
+		t.r.failedSince = now
+	}
+	if down := now.Sub(t.r.failedSince); down > t.cfg.RetryFor {
+		return fmt.Errorf("Redis out of reach for %s: %w", down.Round(time.Second), err)
+	}
+	telemetry.ReadRetries.Add(ctx, 1)
+	t.r.warner.warnf(ctx, "unreachable", "partition %s: will try again for %s: %v", t.r.stream, t.cfg.RetryFor-now.Sub(t.r.failedSince).Round(time.Second), err)
+	pause := time.NewTimer(max(0, min(t.scope.idleLeft, 100*time.Millisecond)))
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+	case <-ctx.Done():
+	}
+	t.scope.idleLeft -= time.Since(now)
+	return nil
+}

@@ -1,0 +1,165 @@
+package sinks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"example.com/beamredis/redisio/internal/rdb"
+)
+
+// delivery has batches written for good: it tries again what may pass with
+// time, and sets aside what never will.
+type delivery[T any] struct {
+	// try writes items in order and returns one error per item, nil for those
+	// that were written.
+	try func(context.Context, []T) []error
+	// bury deals with an item that can never be written. It may name another to
+	// write in its place. Its error fails the bundle.
+	bury func(item T, reason error, attempts int) (instead T, ok bool, err error)
+	// destination names where an item was to go, for errors.
+	destination func(T) string
+	// explain turns an error of the way to the server into one that helps.
+	explain  func(error) error
+	deadline time.Duration
+
+	now   func() time.Time
+	sleep func(context.Context, time.Duration) error
+
+	written, retries atomic.Int64
+}
+
+// Retries wait 10 ms at first and 1 s at most, each half as long or one and a
+// half times as long, so that the workers of a job do not return in step.
+const (
+	firstRetry = 10 * time.Millisecond
+	lastRetry  = time.Second
+)
+
+func newRetryWaits() *backoff.ExponentialBackOff {
+	return &backoff.ExponentialBackOff{
+		InitialInterval:     firstRetry,
+		RandomizationFactor: 0.5,
+		Multiplier:          2,
+		MaxInterval:         lastRetry,
+	}
+}
+
+// LostError says that elements could not be written before the deadline. It is
+// the error of a bundle, so the runner will try them again.
+type LostError struct {
+	Count       int           // elements not known to be written
+	Destination string        // of the first of them
+	Attempts    int           // how often they were tried
+	Elapsed     time.Duration // for how long
+	Cause       error         // what the last attempt met
+}
+
+func (e *LostError) Error() string {
+	return fmt.Sprintf("%d elements not written, the first of them to %s (tried %d times in %v): %v",
+		e.Count, e.Destination, e.Attempts, e.Elapsed.Round(time.Millisecond), e.Cause)
+}
+
+// Unwrap returns the cause.
+func (e *LostError) Unwrap() error { return e.Cause }
+
+// run writes items, which it may reorder nowhere but overwrite.
+//
+// Order: an item is tried again together with everything that failed with it,
+// and before everything later, so that items of one destination arrive in
+// order as long as try, of one destination's items, writes all or none that
+// meet a retryable error (see [rdb.Adder.Write]).
+func (d *delivery[T]) run(ctx context.Context, items []T) error {
+	start := d.now()
+	bundle := ctx
+	ctx, cancel := context.WithDeadline(bundle, start.Add(d.deadline))
+	defer cancel()
+	waits := newRetryWaits()
+	for attempts := 1; ; attempts++ {
+		before := len(items)
+		left, cause, err := d.settle(items, d.try(ctx, items), attempts)
+		if err != nil || len(left) == 0 {
+			return err
+		}
+		lost := &LostError{len(left), d.destination(left[0]), attempts, d.now().Sub(start), d.explain(cause)}
+		if len(left) == before {
+			if d.sleep(ctx, waits.NextBackOff()) != nil {
+				return giveUp(bundle, lost)
+			}
+		}
+		items = left
+	}
+}
+
+// giveUp tells the end of the time from the end of the bundle.
+func giveUp(bundle context.Context, lost *LostError) error {
+	if cause := context.Cause(bundle); cause != nil {
+		return fmt.Errorf("%w: %w", cause, lost)
+	}
+	return lost
+}
+
+// settle sorts items by what became of them and returns those that are to be
+// tried again, in order, with the reason of one of them.
+func (d *delivery[T]) settle(items []T, errs []error, attempts int) (left []T, cause, err error) {
+	if allNil(errs) {
+		d.written.Add(int64(len(items)))
+		return nil, nil, nil
+	}
+	left = items[:0]
+	var instead []T
+	for i, item := range items {
+		switch e := errs[i]; {
+		case e == nil:
+			d.written.Add(1)
+		case classify(e) == rdb.Retryable:
+			left, cause = append(left, item), e
+		case classify(e) == rdb.ElementFault:
+			other, ok, err := d.bury(item, e, attempts)
+			if err != nil {
+				return nil, nil, err
+			}
+			if ok {
+				instead = append(instead, other)
+			}
+		default:
+			return nil, nil, fmt.Errorf("write to %s: %w", d.destination(item), d.explain(e))
+		}
+	}
+	d.retries.Add(int64(len(left)))
+	return append(left, instead...), cause, nil
+}
+
+// classify says what an error of a write calls for. Where the time has run out
+// meanwhile, the wait before the next attempt finds that out.
+func classify(err error) rdb.Class {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return rdb.Retryable
+	}
+	return rdb.ClassifyAdd(err)
+}
+
+func allNil(errs []error) bool {
+	for _, err := range errs {
+		if err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// sleepContext waits for d, or for the end of ctx, whose error it returns.
+func sleepContext(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}

@@ -1,0 +1,29 @@
+package sinks
+
+import (
+	"context"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+)
+
+// metricsNamespace is the Beam namespace of the counters.
+const metricsNamespace = "redisio.write"
+
+var (
+	writtenCounter     = beam.NewCounter(metricsNamespace, "written")
+	deadLettersCounter = beam.NewCounter(metricsNamespace, "dead_letters")
+	retriesCounter     = beam.NewCounter(metricsNamespace, "retries")
+)
+
+// tally is what has been counted.
+type tally struct{ written, deadLetters, retries int64 }
+
+// report brings the counters up to date, once a bundle: they cost too much to
+// be moved with every element.
+func (w *WriteFn) report(ctx context.Context) {
+	now := tally{w.delivery.written.Load(), w.failed.count.Load(), w.delivery.retries.Load()}
+	writtenCounter.Inc(ctx, now.written-w.reported.written)
+	deadLettersCounter.Inc(ctx, now.deadLetters-w.reported.deadLetters)
+	retriesCounter.Inc(ctx, now.retries-w.reported.retries)
+	w.reported = now
+}

@@ -1,0 +1,116 @@
+package redisio
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+
+	"example.com/beamredis/redisio/sinks"
+)
+
+// Write adds the messages of msgs, a PCollection of [Message], to the streams of
+// a topic: each to the partition of its key, or, without a key, to that of its
+// payload. Stream and ID of a message that was read play no part: the server
+// assigns new IDs.
+//
+// Writing is at least once: a bundle that fails, or a connection that breaks
+// before the reply, has entries written again. Messages of one key stay in
+// order.
+//
+// An element that can never be written (its stream key holds another type, it
+// is larger than Redis takes, it has no fields) is a dead letter: it comes out
+// of [Result.Failed] where that is consumed, goes to the error stream where
+// one is named ([WithErrorStream]), and otherwise fails the bundle.
+//
+// Write panics if the configuration is wrong; see [TryWrite].
+func Write(s beam.Scope, c Conn, t Topic, msgs beam.PCollection, opts ...WriteOption) Result {
+	return must(TryWrite(s, c, t, msgs, opts...))
+}
+
+// TryWrite is [Write], but returns an error that names every mistake in the
+// configuration.
+func TryWrite(s beam.Scope, c Conn, t Topic, msgs beam.PCollection, opts ...WriteOption) (Result, error) {
+	cfg := sinks.WriteConfig{Conn: c, Topic: t, KeyField: sinks.DefaultKeyField}
+	errs := []error{c.Validate(), t.Validate()}
+	if !msgs.IsValid() {
+		errs = append(errs, errors.New("msgs: not a valid PCollection"))
+	}
+	for _, o := range opts {
+		errs = append(errs, o.applyWrite(&cfg))
+	}
+	if err := cfg.Batch.Validate(); err != nil {
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return Result{}, err
+	}
+	return sinks.WriteStream(s, cfg, msgs), nil
+}
+
+// WriteOption sets an option of [Write].
+type WriteOption interface {
+	applyWrite(*sinks.WriteConfig) error
+}
+
+type writeOption func(*sinks.WriteConfig) error
+
+func (f writeOption) applyWrite(cfg *sinks.WriteConfig) error { return f(cfg) }
+
+func (name errorStream) applyWrite(cfg *sinks.WriteConfig) error {
+	cfg.ErrorStream = string(name)
+	return notEmpty("WithErrorStream", string(name))
+}
+
+func (name keyField) applyWrite(cfg *sinks.WriteConfig) error {
+	cfg.KeyField = string(name)
+	return nil
+}
+
+// WithBatchCount bounds the messages in one round trip. Default: 1000.
+func WithBatchCount(n int) WriteOption {
+	return writeOption(func(cfg *sinks.WriteConfig) error {
+		cfg.Batch.MaxCount = n
+		return positive("WithBatchCount", n)
+	})
+}
+
+// WithBatchBytes bounds the payload bytes in one round trip, which only a
+// single larger message exceeds. Default: 1 MiB.
+func WithBatchBytes(n int) WriteOption {
+	return writeOption(func(cfg *sinks.WriteConfig) error {
+		cfg.Batch.MaxBytes = n
+		return positive("WithBatchBytes", n)
+	})
+}
+
+// WithFlushInterval lets a batch wait for d to fill up. Default: 0, a message
+// is sent as soon as the one before is back.
+func WithFlushInterval(d time.Duration) WriteOption {
+	return writeOption(func(cfg *sinks.WriteConfig) error {
+		cfg.Batch.Interval = d
+		return positive("WithFlushInterval", d)
+	})
+}
+
+// WithFlushAtBundleEnd has nothing written before the bundle ends, which is
+// then held in memory whole. Default: messages are written as they come.
+func WithFlushAtBundleEnd() WriteOption {
+	return writeOption(func(cfg *sinks.WriteConfig) error {
+		cfg.Batch.AtBundleEnd = true
+		return nil
+	})
+}
+
+// WithWriteRetry sets how long a batch is tried before its bundle fails.
+// Default: 1 minute.
+func WithWriteRetry(d time.Duration) WriteOption {
+	return writeOption(func(cfg *sinks.WriteConfig) error {
+		cfg.Batch.Deadline = d
+		if d <= 0 {
+			return fmt.Errorf("WithWriteRetry: %v is not positive", d)
+		}
+		return nil
+	})
+}

@@ -8,7 +8,8 @@ type attachments struct {
 	values   map[any]func() any
 }
 
-// Value returns what is attached under key; the first call attaches what create returns. It may be called from several goroutines: create runs once, the others wait for it.
+// Value returns what is attached under key; the first call attaches what create returns. It may be called from several goroutines: create
+// runs once, the others wait for it.
 // Keys are compared like those of contexts: use a type of your own. What is attached to a bundle is let go when the bundle ends.
 func (a *attachments) Value(key any, create func() any) any {
 	return a.once(key, create)()

@@ -65,8 +65,9 @@ func (b *Bundle) OnCommit(fn func(ctx context.Context)) bool {
 }
 
 // OnEnd registers fn to be called once, when it is known whether the bundle failed: right after its response is made. A bundle that did not fail is not
-// committed for that: the runner can still discard it. Callbacks run outside of all locks, one at a time per connection, in the order of the bundles' ends; they do not wait for those of OnCommit,
-// so they should be quick. If the bundle has ended already, fn is called at once. A panic is recovered and logged.
+// committed for that: the runner can still discard it. Callbacks run outside of all locks, one at a time per connection, in the order of the
+// bundles' ends. They do not wait for those of OnCommit, so they should be quick. If the bundle has ended already, fn is due at once. A panic
+// is recovered and logged.
 func (b *Bundle) OnEnd(fn func(failed bool)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -98,7 +98,7 @@ func TestClassOfRealServersErrors(t *testing.T) {
 func openFor(t *testing.T, s *redistest.Server) *Client {
 	t.Helper()
 	cfg := s.Config()
-	cfg.ReadTimeout = 300 * time.Millisecond
+	cfg.ReadTimeout = time.Second
 	c, err := Open(cfg)
 	if err != nil {
 		t.Fatal(err)

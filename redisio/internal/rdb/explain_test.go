@@ -20,7 +20,7 @@ import (
 // pingError is what a user sees of a configuration that does not work.
 func pingError(t *testing.T, cfg conn.Config) string {
 	t.Helper()
-	cfg.DialTimeout, cfg.ReadTimeout = 300*time.Millisecond, 300*time.Millisecond
+	cfg.DialTimeout, cfg.ReadTimeout = time.Second, time.Second
 	c, err := Open(cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -62,9 +62,9 @@ func NewAdder(c *Client) *Adder { return &Adder{c: c} }
 // cannot keep order: where the server refuses one command for lack of memory
 // and takes the next of the same stream, because memory was freed in between,
 // the refused one can only be sent again behind it. In a transaction a refusal
-// of that kind refuses everything, and the batch is sent again as it was. The
-// price measured is small, 0-5 % of 500 k entries a second: the server
-// answers each command twice.
+// of that kind refuses everything, and the batch is sent again as it was. The price is
+// that the server answers each command twice: about 9 % of 480,000 entries a
+// second, see BenchmarkAdderAgainstPlainPipeline.
 //
 // A refused transaction leaves an [AbortError] on every entry that was not the
 // cause. A broken connection leaves its error on every entry without a reply:
@@ -200,7 +200,9 @@ type AbortError struct {
 	Cause error
 }
 
-func (e *AbortError) Error() string { return "not written with the rest of its batch: " + e.Cause.Error() }
+func (e *AbortError) Error() string {
+	return "not written with the rest of its batch: " + e.Cause.Error()
+}
 
 // Unwrap returns the cause.
 func (e *AbortError) Unwrap() error { return e.Cause }

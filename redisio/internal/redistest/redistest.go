@@ -15,7 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"example.com/beamredis/redisio/conn"
-	"example.com/beamredis/redisio/internal/redisserver"
+	"example.com/beamredis/internal/redisserver"
 )
 
 // startTimeout bounds a start and restart, loading of the data included.

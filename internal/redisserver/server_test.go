@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"example.com/beamredis/redisio/internal/redisserver"
+	"example.com/beamredis/internal/redisserver"
 )
 
 // start skips or fails t like package redistest, which cannot be imported

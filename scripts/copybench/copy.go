@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/x/beamx"
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
+
+	"example.com/beamredis/redisio"
+	"example.com/beamredis/redisio/topic"
+)
+
+const batch = 1000
+
+func client() *redis.Client {
+	return redis.NewClient(&redis.Options{Addr: *addr, Protocol: 3, PoolSize: 2 * *partitions})
+}
+
+func source(i int) string { return fmt.Sprintf("in:%d", i) }
+
+func sink() string { return fmt.Sprintf("out-%s-%d", *child, *round) }
+
+// load fills the source topic by key hash, four goroutines at a time.
+func load(ctx context.Context) error {
+	c := client()
+	defer c.Close()
+	filler := make([]byte, max(1, *size-60))
+	for i := range filler {
+		filler[i] = 'a' + byte(i%26)
+	}
+	var g errgroup.Group
+	for part := range *partitions {
+		g.Go(func() error {
+			pipe := c.Pipeline()
+			for i := range *entries {
+				key := fmt.Sprintf("key-%d", i%10_007)
+				if topic.IndexOf(topic.JavaHash(key), *partitions) != part {
+					continue
+				}
+				pipe.XAdd(ctx, &redis.XAddArgs{Stream: source(part), Values: []any{"_key", key, "seq", i, "customer", i % 5000, "item", filler}})
+				if pipe.Len() >= batch {
+					if _, err := pipe.Exec(ctx); err != nil {
+						return err
+					}
+				}
+			}
+			_, err := pipe.Exec(ctx)
+			return err
+		})
+	}
+	return g.Wait()
+}
+
+// copyRaw is what the plain client can do: one goroutine for each partition,
+// XREADGROUP COUNT 1000, a pipeline of 1000 XADDs, one XACK.
+func copyRaw(ctx context.Context) error {
+	c := client()
+	defer c.Close()
+	var g errgroup.Group
+	for part := range *partitions {
+		g.Go(func() error { return copyPartition(ctx, c, part) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return verify(ctx, c)
+}
+
+func copyPartition(ctx context.Context, c *redis.Client, part int) error {
+	group := sink()
+	if err := c.XGroupCreate(ctx, source(part), group, "0").Err(); err != nil {
+		return err
+	}
+	to := fmt.Sprintf("%s:%d", sink(), part)
+	ids := make([]string, 0, batch)
+	for {
+		got, err := c.XReadGroup(ctx, &redis.XReadGroupArgs{Group: group, Consumer: "raw", Streams: []string{source(part), ">"}, Count: batch, Block: -1}).Result()
+		if errors.Is(err, redis.Nil) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		ids = ids[:0]
+		pipe := c.Pipeline()
+		for _, m := range got[0].Messages {
+			pipe.XAdd(ctx, &redis.XAddArgs{Stream: to, Values: m.Values})
+			ids = append(ids, m.ID)
+		}
+		if _, err := pipe.Exec(ctx); err != nil {
+			return err
+		}
+		if err := c.XAck(ctx, source(part), group, ids...).Err(); err != nil {
+			return err
+		}
+	}
+}
+
+// copyOnPrism runs the library's Read and Write in one pipeline, in this
+// process.
+func copyOnPrism(ctx context.Context) error {
+	conn, err := redisio.ParseURL("redis://" + *addr)
+	if err != nil {
+		return err
+	}
+	p, s := beam.NewPipelineWithRoot()
+	msgs := redisio.Read(s, conn, redisio.Topic{Name: "in", Partitions: *partitions}, sink(),
+		redisio.WithStart(redisio.StartEarliest()), redisio.WithStopAtLatest())
+	redisio.Write(s, conn, redisio.Topic{Name: sink(), Partitions: *partitions}, msgs)
+	if err := beamx.Run(ctx, p); err != nil {
+		return err
+	}
+	if err := redisio.Drain(ctx); err != nil {
+		return err
+	}
+	c := client()
+	defer c.Close()
+	return verify(ctx, c)
+}
+
+// verify checks that everything was copied and acknowledged, and makes room
+// for the next round.
+func verify(ctx context.Context, c *redis.Client) error {
+	copied := int64(0)
+	for part := range *partitions {
+		to := fmt.Sprintf("%s:%d", sink(), part)
+		n, err := c.XLen(ctx, to).Result()
+		if err != nil {
+			return err
+		}
+		copied += n
+		pending, err := c.XPending(ctx, source(part), sink()).Result()
+		if err != nil {
+			return err
+		}
+		if pending.Count != 0 {
+			return fmt.Errorf("partition %d: %d entries are pending", part, pending.Count)
+		}
+		c.XGroupDestroy(ctx, source(part), sink())
+		c.Unlink(ctx, to)
+	}
+	if copied != int64(*entries) {
+		return fmt.Errorf("%d of %d entries were copied", copied, *entries)
+	}
+	return nil
+}

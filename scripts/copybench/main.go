@@ -1,0 +1,143 @@
+// Copybench measures the copy of a topic on Prism against a plain go-redis
+// loop that does the same with the same server, in turns, and prints the
+// ratio. Every measurement is a process of its own, so that its memory is too.
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+
+	"example.com/beamredis/internal/redisserver"
+)
+
+var (
+	entries    = flag.Int("entries", 1_000_000, "entries to copy")
+	partitions = flag.Int("partitions", 4, "partitions of both topics")
+	rounds     = flag.Int("rounds", 3, "measurements of each kind, taken in turns")
+	size       = flag.Int("size", 130, "payload bytes of an entry, roughly")
+
+	child = flag.String("child", "", "internal: what this process measures")
+	addr  = flag.String("addr", "", "internal: the server")
+	round = flag.Int("round", 0, "internal: the round")
+)
+
+func main() {
+	flag.Parse()
+	beam.Init()
+	slog.SetLogLoggerLevel(slog.LevelWarn)
+	ctx := context.Background()
+	var err error
+	switch *child {
+	case "":
+		err = compare(ctx)
+	case "load":
+		err = load(ctx)
+	case "raw":
+		err = timed(ctx, copyRaw)
+	case "copy":
+		err = timed(ctx, copyOnPrism)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "copybench:", err)
+		os.Exit(1)
+	}
+}
+
+// result is what a measuring process reports on its standard output.
+type result struct {
+	Seconds float64 `json:"seconds"`
+	peakMB  float64
+}
+
+func (r result) rate() float64 { return float64(*entries) / r.Seconds }
+
+func timed(ctx context.Context, run func(context.Context) error) error {
+	start := time.Now()
+	if err := run(ctx); err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(result{Seconds: time.Since(start).Seconds()})
+}
+
+func compare(ctx context.Context) error {
+	dir, err := os.MkdirTemp("", "copybench")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	server, err := redisserver.Start(ctx, redisserver.Options{Dir: dir})
+	if err != nil {
+		return err
+	}
+	defer server.Stop()
+	fmt.Printf("loading %d entries into %d partitions\n", *entries, *partitions)
+	if _, err := measure(server, "load", 0); err != nil {
+		return err
+	}
+	kinds := []string{"raw", "copy"}
+	results := map[string][]result{}
+	for n := range *rounds {
+		for _, kind := range kinds {
+			r, err := measure(server, kind, n)
+			if err != nil {
+				return err
+			}
+			fmt.Printf("round %d: %-4s %9.0f entries/s, peak memory %4.0f MB\n", n+1, kind, r.rate(), r.peakMB)
+			results[kind] = append(results[kind], r)
+		}
+	}
+	report(results)
+	return nil
+}
+
+// measure runs this program as a child for one measurement.
+func measure(server *redisserver.Server, kind string, n int) (result, error) {
+	cmd := exec.Command(os.Args[0], "-child", kind, "-addr", server.Addr(), "-round", fmt.Sprint(n),
+		"-entries", fmt.Sprint(*entries), "-partitions", fmt.Sprint(*partitions), "-size", fmt.Sprint(*size))
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return result{}, fmt.Errorf("%s: %w", kind, err)
+	}
+	var r result
+	if kind != "load" {
+		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+		if err := json.Unmarshal([]byte(lines[len(lines)-1]), &r); err != nil {
+			return result{}, fmt.Errorf("%s reported %q: %w", kind, out.String(), err)
+		}
+	}
+	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		r.peakMB = float64(usage.Maxrss) / 1024
+	}
+	return r, nil
+}
+
+func report(results map[string][]result) {
+	best := func(kind string) result {
+		return slices.MinFunc(results[kind], func(a, b result) int { return cmp.Compare(a.Seconds, b.Seconds) })
+	}
+	median := func(kind string) result {
+		sorted := slices.SortedFunc(slices.Values(results[kind]), func(a, b result) int { return cmp.Compare(a.Seconds, b.Seconds) })
+		return sorted[len(sorted)/2]
+	}
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "\tmedian/s\tbest/s\tpeak MB\t")
+	for _, kind := range []string{"raw", "copy"} {
+		fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.0f\t\n", kind, median(kind).rate(), best(kind).rate(), median(kind).peakMB)
+	}
+	w.Flush()
+	fmt.Printf("ratio copy/raw: %.2f (median), %.2f (best)\n", median("copy").rate()/median("raw").rate(), best("copy").rate()/best("raw").rate())
+}

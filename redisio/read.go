@@ -42,7 +42,8 @@ func TryRead(s beam.Scope, c Conn, t Topic, group string, opts ...ReadOption) (b
 	if err != nil {
 		return beam.PCollection{}, err
 	}
-	msgs, _ := read(s, t, cfg)
+	msgs, failed := read(s, t, cfg)
+	anchor(scope(s, "Read"), failed)
 	return msgs, nil
 }
 

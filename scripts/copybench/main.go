@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"syscall"
@@ -28,6 +29,8 @@ var (
 	partitions = flag.Int("partitions", 4, "partitions of both topics")
 	rounds     = flag.Int("rounds", 3, "measurements of each kind, taken in turns")
 	size       = flag.Int("size", 130, "payload bytes of an entry, roughly")
+
+	profile = flag.String("cpuprofile", "", "write a CPU profile of each measured copy to this file")
 
 	child = flag.String("child", "", "internal: what this process measures")
 	addr  = flag.String("addr", "", "internal: the server")
@@ -48,7 +51,7 @@ func main() {
 	case "raw":
 		err = timed(ctx, copyRaw)
 	case "copy":
-		err = timed(ctx, copyOnPrism)
+		err = timed(ctx, profiled(copyOnPrism))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "copybench:", err)
@@ -70,6 +73,25 @@ func timed(ctx context.Context, run func(context.Context) error) error {
 		return err
 	}
 	return json.NewEncoder(os.Stdout).Encode(result{Seconds: time.Since(start).Seconds()})
+}
+
+// profiled writes a CPU profile of run, if one is asked for.
+func profiled(run func(context.Context) error) func(context.Context) error {
+	if *profile == "" {
+		return run
+	}
+	return func(ctx context.Context) error {
+		f, err := os.Create(*profile)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+		return run(ctx)
+	}
 }
 
 func compare(ctx context.Context) error {
@@ -106,7 +128,7 @@ func compare(ctx context.Context) error {
 // measure runs this program as a child for one measurement.
 func measure(server *redisserver.Server, kind string, n int) (result, error) {
 	cmd := exec.Command(os.Args[0], "-child", kind, "-addr", server.Addr(), "-round", fmt.Sprint(n),
-		"-entries", fmt.Sprint(*entries), "-partitions", fmt.Sprint(*partitions), "-size", fmt.Sprint(*size))
+		"-entries", fmt.Sprint(*entries), "-partitions", fmt.Sprint(*partitions), "-size", fmt.Sprint(*size), "-cpuprofile", *profile)
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, os.Stderr
 	if err := cmd.Run(); err != nil {

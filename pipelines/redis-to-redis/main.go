@@ -1,49 +1,41 @@
+// The program redis-to-redis copies a topic: it reads the topic's streams
+// through a consumer group, writes every entry to another topic, to the
+// partition of its key, and acknowledges it when the runner has made that
+// durable. Without --redis it demonstrates itself.
 package main
 
 import (
-	"context"
 	"flag"
-	"fmt"
 	"os"
 
-	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/x/beamx"
-
-	"example.com/beamredis/redisio"
+	"example.com/beamredis/pipelines/internal/cli"
 )
 
+const summary = `
+redis-to-redis copies the Redis Streams topic --source to the topic --sink:
+
+  redis-to-redis --redis redis://localhost:6379 --source in --sink out
+
+The topic "in" with 4 partitions is the streams in:0 to in:3. A password is not
+given but referred to: --redis 'redis://user@host?password_env=REDIS_PASSWORD',
+or password_file=PATH.
+
+It runs until SIGINT or SIGTERM, on which it stops in order; a second signal
+stops it at once. Without --redis it is a demo on a Redis of its own.`
+
 func main() {
-	var (
-		url     = flag.String("redis", "", "")
-		src     = flag.String("source", "in", "")
-		sp      = flag.Int("source_partitions", 4, "")
-		group   = flag.String("group", "copy", "")
-		start   = flag.String("start", "earliest", "")
-		ack     = flag.String("ack", "on-checkpoint", "")
-		sink    = flag.String("sink", "out", "")
-		kp      = flag.Int("sink_partitions", 4, "")
-		caught  = flag.Bool("exit_when_caught_up", false, "")
-	)
-	flag.Parse()
-	beam.Init()
-	ctx := context.Background()
-	c, err := redisio.ParseURL(*url)
-	if err != nil {
-		fmt.Println(err)
-		os.Exit(1)
-	}
-	p, s := beam.NewPipelineWithRoot()
-	st, _ := redisio.ParseStart(*start)
-	a, _ := redisio.ParseAckStrategy(*ack)
-	opts := []redisio.ReadOption{redisio.WithStart(st), redisio.WithAckStrategy(a)}
-	if *caught {
-		opts = append(opts, redisio.WithStopAtLatest())
-	}
-	msgs := redisio.Read(s, c, redisio.Topic{Name: *src, Partitions: *sp}, *group, opts...)
-	redisio.Write(s, c, redisio.Topic{Name: *sink, Partitions: *kp}, msgs)
-	if err := beamx.Run(ctx, p); err != nil {
-		fmt.Println(err)
-		os.Exit(1)
-	}
-	redisio.Drain(ctx)
+	flags := flag.NewFlagSet("redis-to-redis", flag.ContinueOnError)
+	var s settings
+	s.register(flags)
+	os.Exit(cli.Main(cli.Program{
+		Name:    "redis-to-redis",
+		Summary: summary,
+		Flags:   flags,
+		Run: func(sig *cli.Signals) error {
+			if s.redis == "" {
+				return demo(sig, os.Stdout, &s)
+			}
+			return copyTopic(sig, os.Stdout, &s)
+		},
+	}))
 }

@@ -23,8 +23,10 @@ func Stop() { stopping.Store(true) }
 func (t *turn) over() bool {
 	rest := t.tr.Restriction()
 	switch {
-	case t.r.stopped || stopping.Load() || rest.Ended || rest.Remaining == 0:
+	case t.r.stopped || stopping.Load() || rest.Remaining == 0:
 		return true
+	case rest.Ended:
+		return !t.tr.splitOff()
 	case rest.Deadline != NoLimit && time.Now().UnixMilli() >= rest.Deadline:
 		return true
 	case rest.Stop == message.MaxID:

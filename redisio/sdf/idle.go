@@ -13,7 +13,7 @@ import (
 // blocking XREAD covers every partition that is known to be idle, whether or
 // not a bundle waits for it right now.
 type hub struct {
-	client *rdb.Client
+	waitFor func(context.Context, []rdb.Position, time.Duration) (ready []string, nowMs int64, err error)
 
 	mu    sync.Mutex
 	spots map[*spot]struct{}
@@ -45,12 +45,16 @@ var (
 	hubs   = map[*rdb.Client]*hub{}
 )
 
+func newHub(waitFor func(context.Context, []rdb.Position, time.Duration) ([]string, int64, error)) *hub {
+	return &hub{waitFor: waitFor, spots: map[*spot]struct{}{}}
+}
+
 func hubOf(c *rdb.Client) *hub {
 	hubsMu.Lock()
 	defer hubsMu.Unlock()
 	h := hubs[c]
 	if h == nil {
-		h = &hub{client: c, spots: map[*spot]struct{}{}}
+		h = newHub(c.WaitForEntries)
 		hubs[c] = h
 	}
 	return h
@@ -150,7 +154,7 @@ func (h *hub) enter(ctx context.Context, s *spot) chan struct{} {
 	}
 	s.woken = make(chan struct{})
 	if !s.covered {
-		h.startRound(ctx, s)
+		h.startRound(context.WithoutCancel(ctx), s)
 	}
 	return s.woken
 }
@@ -194,14 +198,16 @@ func (h *hub) startRound(ctx context.Context, s *spot) {
 		at = append(at, rdb.Position{Stream: other.stream, After: other.pos})
 	}
 	if len(covered) > 0 {
-		go h.round(context.WithoutCancel(ctx), at, covered)
+		go h.round(ctx, at, covered)
 	}
 }
 
 func (h *hub) round(ctx context.Context, at []rdb.Position, covered []*spot) {
-	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	// The next round gets ctx itself: rounds follow each other without end, and
+	// contexts that each held the one before would grow with them.
+	timed, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	streams, ms, err := h.client.WaitForEntries(ctx, at, waitRound)
+	streams, ms, err := h.waitFor(timed, at, waitRound)
 	arrived := map[string]bool{}
 	for _, name := range streams {
 		arrived[name] = true

@@ -26,10 +26,16 @@ type remedy struct {
 //   - The group is gone, the stream is not: it was destroyed, or the stream was
 //     made anew with later IDs. Go on after pos.
 //   - The group is there, and the stream ends before pos: an older copy of the
-//     stream (a replica that lagged, a restored backup), or a group that was set
-//     beyond its stream. All that it holds was read: go on from its end.
-func diagnose(st rdb.State, pos message.EntryID) (remedy, bool) {
-	shorter := st.Stream.LastGenerated.Less(pos)
+//     stream (a replica that lagged, a restored backup), or a new job on a group
+//     that was set beyond its stream. All that it holds was read: go on from its
+//     end.
+//   - The group alone is beyond the stream's end: somebody set it there. It would
+//     not deliver what is added next, so it goes back to pos.
+//
+// A position that is only a start ahead of the stream says nothing about the
+// stream: the reader waits for it to get there.
+func diagnose(st rdb.State, pos message.EntryID, ahead bool) (remedy, bool) {
+	shorter := !ahead && st.Stream.LastGenerated.Less(pos)
 	switch {
 	case !st.Group.Exists && shorter:
 		return remedy{createGroup: true, replaced: true}, true
@@ -38,34 +44,42 @@ func diagnose(st rdb.State, pos message.EntryID) (remedy, bool) {
 	case shorter:
 		end := st.Stream.LastGenerated
 		return remedy{replaced: true, setGroup: end.Less(st.Group.LastDelivered), at: end}, true
+	case !ahead && beyond(st):
+		return remedy{setGroup: true, at: pos}, true
 	}
 	return remedy{}, false
 }
 
+// beyond reports whether the group stands where its stream has not come to.
+func beyond(st rdb.State) bool { return st.Stream.LastGenerated.Less(st.Group.LastDelivered) }
+
 // mend brings group and stream into a state from which the reader can go on,
-// and returns that state.
-func (r *reader) mend(ctx context.Context, tr *Tracker, st rdb.State) (rdb.State, error) {
+// and returns that state, and whether there was anything to mend.
+func (r *reader) mend(ctx context.Context, tr *Tracker, st rdb.State) (after rdb.State, mended bool, err error) {
 	pos := r.mendPosition(tr)
-	cure, needed := diagnose(st, pos)
+	cure, needed := diagnose(st, pos, tr.Restriction().Ahead)
 	if !needed {
-		return st, nil
+		return st, false, nil
 	}
 	if cure.createGroup {
 		if _, err := r.client.CreateGroup(ctx, r.stream, r.cfg.Group, cure.at.String()); err != nil {
-			return st, err
+			return st, false, err
 		}
 		telemetry.GroupsHealed.Add(ctx, 1)
 		r.warner.warnf(ctx, "group", "group %s of %s had gone and was created again at %s", r.cfg.Group, r.stream, cure.at)
 	}
 	if cure.setGroup {
 		if err := r.client.SetGroup(ctx, r.stream, r.cfg.Group, cure.at); err != nil {
-			return st, err
+			return st, false, err
 		}
+		r.warner.warnf(ctx, "beyond", "group %s of %s stood at %s, beyond the stream's end, and was set back to %s",
+			r.cfg.Group, r.stream, st.Group.LastDelivered, cure.at)
 	}
 	if cure.replaced {
 		r.replace(ctx, tr, cure, pos)
 	}
-	return r.client.State(ctx, r.stream, r.cfg.Group)
+	after, err = r.client.State(ctx, r.stream, r.cfg.Group)
+	return after, true, err
 }
 
 // mendPosition is the last ID that counts as read: what was fetched, even if

@@ -59,6 +59,7 @@ type reader struct {
 	lastGen     message.EntryID // the stream's last-generated ID at the last fetch
 	backlog     int64           // entries known to wait in the stream
 	failedSince time.Time       // since when Redis has been out of reach
+	doubt       bool            // a fetch failed: it may have been carried out all the same
 	finishing   time.Time       // since when the read is over and waits for its acknowledgements
 	drained     bool            // the last fetch found nothing after seen
 	stopped     bool            // an entry beyond what may be read has come
@@ -123,16 +124,24 @@ func (r *reader) clear() {
 	r.repair, r.skipped = idRange{}, nil
 	r.serverMs, r.emptyMs = noWatermark, noWatermark
 	r.failedSince, r.finishing = time.Time{}, time.Time{}
-	r.drained, r.stopped = false, false
+	r.drained, r.stopped, r.doubt = false, false, false
 	r.hub.forget(r.spot)
 }
 
+// nowhere is what is expected while a turn is under way: if it ends without
+// [reader.end], by an error or by a panic of what consumes the entries, then
+// nothing that the reader knows is good any more.
+var nowhere = expected{turn: math.MaxUint64}
+
 // begin prepares the reader for a restriction: it is warm only if it was left
-// exactly there.
+// exactly there. A cold one has nothing to do with the bundles before: those
+// that failed or were rolled back will never be final.
 func (r *reader) begin(rest Restriction) {
-	if r.phase != cold && r.next != expectedOf(rest) {
+	if r.next != expectedOf(rest) {
 		r.reset()
+		r.acks = newLedger(r.client, r.stream, r.cfg.Group)
 	}
+	r.next = nowhere
 }
 
 // end remembers the restriction that follows.
@@ -199,6 +208,12 @@ func (r *reader) head() *batch {
 	return nil
 }
 
+// holdsDelivered reports whether the reader has, or has still to fetch, entries
+// that the group counts as delivered.
+func (r *reader) holdsDelivered() bool {
+	return r.head() != nil || r.phase == rereading || r.after != nil
+}
+
 func (r *reader) push(b *batch) {
 	if b.left() == 0 {
 		return
@@ -214,7 +229,7 @@ func (r *reader) open(ctx context.Context, tr *Tracker) error {
 	if err != nil {
 		return err
 	}
-	if st, err = r.mend(ctx, tr, st); err != nil {
+	if st, _, err = r.mend(ctx, tr, st); err != nil {
 		return err
 	}
 	rest := tr.Restriction()
@@ -286,8 +301,10 @@ func (r *reader) fetchAhead(ctx context.Context) {
 func (r *reader) readLive(ctx context.Context, tr *Tracker, most int) error {
 	f, err := r.fetch(ctx, most)
 	if err != nil {
+		r.doubt = true
 		return err
 	}
+	defer func() { r.doubt = false }()
 	return r.accept(ctx, tr, f)
 }
 
@@ -303,7 +320,7 @@ func (r *reader) fetch(ctx context.Context, most int) (rdb.Fetched, error) {
 	}
 	n := r.size.count()
 	if r.cfg.Ack == NoAck {
-		n = min(n, most) // all of it is emitted in this bundle
+		n = max(1, min(n, most)) // all of it is emitted in this bundle
 	}
 	return r.client.Fetch(ctx, r.stream, r.cfg.Group, r.cfg.Consumer, n, r.cfg.Ack == NoAck)
 }
@@ -312,9 +329,11 @@ func (r *reader) fetch(ctx context.Context, most int) (rdb.Fetched, error) {
 // to the group and the stream in the meantime.
 func (r *reader) accept(ctx context.Context, tr *Tracker, f rdb.Fetched) error {
 	r.lastFetch = time.Now()
-	if !f.Group.Exists || f.Group.LastDelivered.Less(r.seen) && f.Stream.LastGenerated.Less(r.seen) {
-		_, err := r.mend(ctx, tr, f.State)
-		return err
+	if !f.Group.Exists || f.Group.LastDelivered.Less(r.seen) || beyond(f.State) {
+		switch _, mended, err := r.mend(ctx, tr, f.State); {
+		case err != nil || mended:
+			return err
+		}
 	}
 	r.note(f.State)
 	r.backlog = max(0, r.backlog-int64(len(f.Entries)))
@@ -365,9 +384,15 @@ func (r *reader) dropSeen(ctx context.Context, entries []rdb.Entry) []rdb.Entry 
 // openGap reads what somebody else took from the group, before going on with
 // what this fetch brought.
 func (r *reader) openGap(ctx context.Context, f rdb.Fetched, b *batch) {
-	r.warner.warnf(ctx, "gap", "somebody else reads %s as group %s: it stands at %s, this job left it at %s; the entries between are read all the same",
-		r.stream, r.cfg.Group, f.Group.LastDelivered, r.seen)
-	r.rereadTo, r.rereadAs, r.onlyPend, r.phase = f.Group.LastDelivered, gap, false, rereading
+	r.rereadAs = gap
+	if r.doubt {
+		r.rereadAs = fresh // most likely this reader's own fetch, whose reply was lost
+	}
+	if r.rereadAs == gap {
+		r.warner.warnf(ctx, "gap", "somebody else reads %s as group %s: it stands at %s, this job left it at %s; the entries between are read all the same",
+			r.stream, r.cfg.Group, f.Group.LastDelivered, r.seen)
+	}
+	r.rereadTo, r.onlyPend, r.phase = f.Group.LastDelivered, false, rereading
 	if b.left() > 0 {
 		r.after = b
 		r.held.add(b.bytes)

@@ -81,6 +81,7 @@ func initialRestriction(ctx context.Context, client *rdb.Client, cfg *Config, pa
 	}
 	at := st.Group.LastDelivered
 	rest := Restriction{Start: at, Position: at, Stop: message.MaxID, Deadline: NoLimit, Remaining: NoLimit}
+	rest.Ahead = !cfg.Start.Latest && at == cfg.Start.After && st.Stream.LastGenerated.Less(at)
 	switch {
 	case cfg.StopAt != nil:
 		rest.Stop = *cfg.StopAt

@@ -62,7 +62,7 @@ const rereadLimitPage = 100
 // pending and has gone from the stream is a loss. Acknowledging on emit takes
 // only what is pending, because the rest was emitted before.
 func (r *reader) checkPending(ctx context.Context, b *batch, upTo message.EntryID) error {
-	if b.kind == gap && r.cfg.DeliveryLimit == 0 {
+	if b.kind != reread && r.cfg.DeliveryLimit == 0 {
 		return nil
 	}
 	pending, err := r.pendingBetween(ctx, r.seen, upTo)

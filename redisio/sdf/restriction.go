@@ -46,6 +46,9 @@ type Restriction struct {
 	// memory is only good for the turn right after the one it was left in, so
 	// that a runner which goes back to an earlier state never meets it.
 	Turn uint64
+	// Ahead says that Position is a start that the stream had not come to yet, and
+	// no entry was claimed since: it says nothing about what was read.
+	Ahead bool
 	// Ended says that nothing is left to read: the read is truncated or done.
 	Ended bool
 }
@@ -72,16 +75,26 @@ func encodeRestriction(r Restriction) []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(r.Remaining))
 	b = binary.BigEndian.AppendUint64(b, r.Turn)
 	b = binary.BigEndian.AppendUint32(b, r.Epoch)
-	if r.Ended {
-		return append(b, 1)
+	return append(b, flag(r.Ended, flagEnded)|flag(r.Ahead, flagAhead))
+}
+
+// Bits of a restriction's last byte.
+const (
+	flagEnded = 1 << iota
+	flagAhead
+)
+
+func flag(set bool, bit byte) byte {
+	if set {
+		return bit
 	}
-	return append(b, 0)
+	return 0
 }
 
 const restrictionSize = 1 + 3*16 + 3*8 + 4 + 1
 
 func decodeRestriction(b []byte) (Restriction, error) {
-	if len(b) != restrictionSize || b[0] != restrictionVersion || b[restrictionSize-1] > 1 {
+	if len(b) != restrictionSize || b[0] != restrictionVersion || b[restrictionSize-1] > flagEnded|flagAhead {
 		return Restriction{}, fmt.Errorf("%w: %d bytes (want %d of version %d); was the job restored from another release's state?",
 			errRestriction, len(b), restrictionSize, restrictionVersion)
 	}
@@ -95,6 +108,7 @@ func decodeRestriction(b []byte) (Restriction, error) {
 		id.Ms, id.Seq = next(), next()
 	}
 	r.Deadline, r.Remaining, r.Turn = int64(next()), int64(next()), next()
-	r.Epoch, r.Ended = binary.BigEndian.Uint32(b[1:]), b[5] == 1
+	r.Epoch = binary.BigEndian.Uint32(b[1:])
+	r.Ended, r.Ahead = b[5]&flagEnded != 0, b[5]&flagAhead != 0
 	return r, nil
 }

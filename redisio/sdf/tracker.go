@@ -18,6 +18,7 @@ type Tracker struct {
 	// done: nothing will be claimed any more, because the read has ended or
 	// because the rest was split off.
 	done    bool
+	split   bool // done because the rest was split off: a residual goes on
 	err     error
 	claimed float64
 	backlog float64
@@ -52,7 +53,7 @@ func (t *Tracker) Claim(id message.EntryID) bool {
 	case t.rest.Stop.Less(id) || t.rest.Remaining == 0:
 		return false
 	}
-	t.rest.Position = id
+	t.rest.Position, t.rest.Ahead = id, false
 	t.claimed++
 	if t.rest.Remaining > 0 {
 		t.rest.Remaining--
@@ -66,7 +67,7 @@ func (t *Tracker) Pass(id message.EntryID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.done && t.rest.Position.Less(id) {
-		t.rest.Position = id
+		t.rest.Position, t.rest.Ahead = id, false
 	}
 }
 
@@ -77,7 +78,7 @@ func (t *Tracker) Replace(start, pos message.EntryID) {
 	defer t.mu.Unlock()
 	if !t.done {
 		t.rest.Epoch++
-		t.rest.Start, t.rest.Position = start, pos
+		t.rest.Start, t.rest.Position, t.rest.Ahead = start, pos, false
 	}
 }
 
@@ -109,8 +110,16 @@ func (t *Tracker) TrySplit(fraction float64) (primary, residual any, err error) 
 	}
 	rest := t.rest
 	rest.Turn++
-	t.done, t.rest.Ended = true, true
+	t.done, t.split, t.rest.Ended = true, true, true
 	return t.rest, rest, nil
+}
+
+// splitOff reports whether the runner has taken what is left, so that the end
+// of this restriction is not the end of the read.
+func (t *Tracker) splitOff() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.split
 }
 
 // GetError returns the first misuse of the tracker.

@@ -32,8 +32,11 @@ type turn struct {
 	until   time.Time
 
 	entries int
+	checkAt int // entries at which the clock is due
 	bytes   int
 	claimed []message.EntryID
+	emitted int // how many of claimed were emitted, or became dead letters
+	acked   int // how many of those were acknowledged at once
 	others  []message.EntryID
 	counts  [4]int64 // entries by batchKind
 }
@@ -68,7 +71,7 @@ func (t *turn) run(ctx context.Context) (ended bool, err error) {
 	if t.heldBack() {
 		return false, nil
 	}
-	for {
+	for !t.tr.splitOff() {
 		if t.over() {
 			return t.finish(ctx)
 		}
@@ -88,6 +91,7 @@ func (t *turn) run(ctx context.Context) (ended bool, err error) {
 			return false, nil
 		}
 	}
+	return false, nil // the residual goes on from here
 }
 
 // heldBack reports whether this bundle belongs to an entry that has to be
@@ -99,11 +103,22 @@ func (t *turn) heldBack() bool {
 // full reports whether the turn has used up its bounds. Where the group forgets
 // what it delivers, all that was fetched is emitted first.
 func (t *turn) full() bool {
-	if t.cfg.Ack == NoAck && t.r.head() != nil {
+	if t.cfg.Ack == NoAck && t.r.holdsDelivered() {
 		return false
 	}
-	return t.entries >= t.cfg.BundleEntries || t.bytes >= t.cfg.BundleBytes ||
-		t.entries%64 == 0 && !time.Now().Before(t.until)
+	return t.entries >= t.cfg.BundleEntries || t.bytes >= t.cfg.BundleBytes || t.timeUp()
+}
+
+// timeUp looks at the clock about once a millisecond, so that neither fast nor
+// slow pipelines pay for it.
+func (t *turn) timeUp() bool {
+	if t.entries < t.checkAt {
+		return false
+	}
+	now := time.Now()
+	perMs := int(int64(t.entries) * int64(time.Millisecond) / max(1, int64(now.Sub(t.started))))
+	t.checkAt = t.entries + max(1, min(64, perMs))
+	return !now.Before(t.until)
 }
 
 // wait waits for entries, as long as the bundle may be idle. It reports whether
@@ -122,12 +137,9 @@ func (t *turn) wait(ctx context.Context) bool {
 // emitBatch emits entries of b until it is used up or the turn has to end, and
 // reports whether the turn may go on.
 func (t *turn) emitBatch(ctx context.Context, b *batch) (more bool, err error) {
-	first := len(t.claimed)
-	defer func() {
-		if t.cfg.Ack == AckOnEmit {
-			t.r.acks.ackNow(ctx, t.claimed[first:])
-		}
-	}()
+	if t.cfg.Ack == AckOnEmit {
+		defer t.ackEmitted(ctx)
+	}
 	size := b.bytes / max(1, len(b.entries))
 	for b.left() > 0 {
 		e := &b.entries[b.next]
@@ -151,14 +163,22 @@ func (t *turn) emitBatch(ctx context.Context, b *batch) (more bool, err error) {
 	return true, nil
 }
 
-// claim claims an entry. Where it may not, the read is over.
+// ackEmitted acknowledges what was emitted since it was called last; not the
+// entry whose emission has failed.
+func (t *turn) ackEmitted(ctx context.Context) {
+	t.r.acks.ackNow(ctx, t.claimed[t.acked:t.emitted])
+	t.acked = t.emitted
+}
+
+// claim claims an entry. Where it may not, the read is over, unless the runner
+// has split off the rest, which begins with this entry.
 func (t *turn) claim(kind batchKind, id message.EntryID) (bool, error) {
 	if kind == pendingBefore {
 		t.others = append(t.others, id)
 		return true, nil
 	}
 	if !t.tr.Claim(id) {
-		t.r.stopped = true
+		t.r.stopped = !t.tr.splitOff()
 		return false, t.tr.GetError()
 	}
 	t.claimed = append(t.claimed, id)
@@ -176,6 +196,7 @@ func (t *turn) deliver(ctx context.Context, e *rdb.Entry, kind batchKind) error 
 		return t.reject(ctx, m, err.Error(), 1)
 	}
 	t.emit(ts, m)
+	t.emitted = len(t.claimed)
 	return nil
 }
 
@@ -253,6 +274,7 @@ func (t *turn) reject(ctx context.Context, m message.Message, reason string, att
 	if t.cfg.CollectFailed {
 		t.emitFailed(eventTime(idTime(m.ID.Ms)), letter)
 	}
+	t.emitted = len(t.claimed)
 	return nil
 }
 

@@ -64,10 +64,9 @@ func (w watermark) value() int64 {
 	if w.caughtUp {
 		ms = max(ms, w.emptyMs)
 	}
-	if ms == noWatermark {
+	ms = min(ms, w.serverMs)
+	if ms == noWatermark { // less the skew it would wrap around
 		return noWatermark
 	}
-	ms = min(ms, w.serverMs)
-	ms -= w.skewMs
-	return min(ms, w.holdMs)
+	return min(ms-w.skewMs, w.holdMs)
 }

@@ -66,7 +66,8 @@ func (o BatchOptions) Validate() error {
 // Lingering: where elements still stream in when a batch is answered, a little
 // patience makes a burst travel in few large batches. Without it, a producer
 // that shares scarce processors with the server has it cut into tiny ones,
-// which cost the server most of its time.
+// which cost the server most of its time (measured on two processors: 40,000
+// messages at 8 µs each in 3,600-5,300 batches without, 240-450 with).
 const (
 	// lingerFrom is how many elements must have come in while the last batch
 	// was away. Fewer are not a stream.

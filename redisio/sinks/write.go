@@ -46,14 +46,18 @@ func (r Result) Failed() beam.PCollection {
 // unknown the batch is written again, so that entries may be there twice.
 func WriteStream(s beam.Scope, cfg WriteConfig, col beam.PCollection) Result {
 	s = s.Scope("redisio.Write")
-	fn := &WriteFn{
+	fn := newWriteFn(cfg)
+	return Result{failed: beam.ParDo(s, fn, globally(s, col)), fn: fn}
+}
+
+func newWriteFn(cfg WriteConfig) *WriteFn {
+	return &WriteFn{
 		Conn:        cfg.Conn,
 		Topic:       cfg.Topic,
 		KeyField:    cfg.KeyField,
 		ErrorStream: cfg.ErrorStream,
 		Batch:       cfg.Batch,
 	}
-	return Result{failed: beam.ParDo(s, fn, globally(s, col)), fn: fn}
 }
 
 // globally takes col into the global window. Beam's Go SDK puts everything

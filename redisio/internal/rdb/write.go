@@ -62,9 +62,10 @@ func NewAdder(c *Client) *Adder { return &Adder{c: c} }
 // cannot keep order: where the server refuses one command for lack of memory
 // and takes the next of the same stream, because memory was freed in between,
 // the refused one can only be sent again behind it. In a transaction a refusal
-// of that kind refuses everything, and the batch is sent again as it was. The price is
-// that the server answers each command twice: about 9 % of 480,000 entries a
-// second, see BenchmarkAdderAgainstPlainPipeline.
+// of that kind refuses everything, and the batch is sent again as it was. The
+// price is that the server answers each command twice: about 9 % of 480,000
+// entries a second, see BenchmarkAdderAgainstPlainPipeline. The user needs the
+// permission for MULTI and EXEC.
 //
 // A refused transaction leaves an [AbortError] on every entry that was not the
 // cause. A broken connection leaves its error on every entry without a reply:

@@ -136,6 +136,27 @@ func TestARefusedCommandIsNamedAsTheCauseOfTheOthers(t *testing.T) {
 	}
 }
 
+// The replies that go-redis leaves unread after a refused MULTI must not be
+// taken for those of later commands.
+func TestARefusedMultiFailsTheBatchAndLeavesTheClientInStep(t *testing.T) {
+	server := redistest.Start(t)
+	acl := []any{"ACL", "SETUSER", "default", "on", "nopass", "~*", "+@all", "-multi"}
+	if err := server.Client().Do(t.Context(), acl...).Err(); err != nil {
+		t.Fatal(err)
+	}
+	a := newAdder(t, server.Config())
+	for range 5 {
+		for i, err := range a.Write(t.Context(), []Add{addOf("s", "n", "1"), addOf("s", "n", "2")}) {
+			if ClassifyAdd(err) != Fatal || !IsNoPermission(err) {
+				t.Errorf("entry %d: %v (%v), want a fatal NOPERM", i, err, ClassifyAdd(err))
+			}
+		}
+		if got, err := a.c.raw.Echo(t.Context(), "hello").Result(); got != "hello" {
+			t.Fatalf("ECHO hello = %q, %v", got, err)
+		}
+	}
+}
+
 func TestAnEntryIsNotAtFaultForItsCompany(t *testing.T) {
 	if got := ClassifyAdd(&AbortError{Cause: replyError("WRONGTYPE ...")}); got != Retryable {
 		t.Errorf("class %v, want %v", got, Retryable)

@@ -1,0 +1,105 @@
+// Package beamrun runs a pipeline for a program whose user is no Beam
+// developer: it keeps Beam's logging quiet, and reduces a failure to its cause.
+package beamrun
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/metrics"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/options/jobopts"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/x/beamx"
+)
+
+// Run runs p on the runner of the flag --runner, Prism by default. The error
+// of a failed job is one line with the cause alone; the job's own, with Beam's
+// account of the way to it, can be unwrapped.
+func Run(ctx context.Context, p *beam.Pipeline) (beam.PipelineResult, error) {
+	result, err := beamx.RunWithMetrics(ctx, p)
+	if err != nil {
+		return nil, &JobError{err}
+	}
+	return result, nil
+}
+
+// JobError is the failure of a job, told by its cause.
+type JobError struct{ Err error }
+
+// Error is the cause in one line.
+func (e *JobError) Error() string { return OneLine(cause(e.Err.Error())) }
+
+// Unwrap returns the job's own error.
+func (e *JobError) Unwrap() error { return e.Err }
+
+// cause takes the innermost error out of Beam's report, which lists the plan
+// and the functions on the way to it above, and stacks below.
+func cause(report string) string {
+	for _, before := range []string{"caused by:", "] failed:"} {
+		if i := strings.LastIndex(report, before); i >= 0 {
+			report = report[i+len(before):]
+		}
+	}
+	for _, after := range []string{"\nStacktrace:", "goroutine "} {
+		if i := strings.Index(report, after); i > 0 {
+			report = report[:i]
+		}
+	}
+	report = strings.TrimSpace(report)
+	// Where a DoFn cannot return an error, Beam makes it a panic.
+	if own, ok := strings.CutPrefix(report, "panic: "); ok && strings.HasPrefix(own, "partition ") {
+		return own
+	}
+	return report
+}
+
+// OneLine joins the lines of text by semicolons.
+func OneLine(text string) string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "; ")
+}
+
+// WorkersAreHere reports whether runner, a value of --runner, runs the
+// pipeline's functions in this process.
+func WorkersAreHere(runner string) bool {
+	switch strings.ToLower(runner) {
+	case "", "prism", "prismrunner":
+		env := strings.ToLower(*jobopts.EnvironmentType)
+		return *jobopts.Endpoint == "" && (env == "" || env == "loopback")
+	case "direct", "directrunner":
+		return true
+	}
+	return false
+}
+
+// CheckRunner refuses a --runner that Beam does not know, for which Beam itself
+// would end the process.
+func CheckRunner() error {
+	known := []string{"", "prism", "PrismRunner", "direct", "DirectRunner", "dataflow", "DataflowRunner",
+		"flink", "FlinkRunner", "spark", "SparkRunner", "universal", "PortableRunner", "portable", "dot"}
+	for _, name := range known {
+		if *runners.Runner == name {
+			return nil
+		}
+	}
+	return fmt.Errorf("--runner: %q is no runner: want prism, direct, flink, spark, dataflow, portable or dot", *runners.Runner)
+}
+
+// Count returns what the counter of namespace and name came to in a run whose
+// workers are in this process; other runners may report nothing.
+func Count(result beam.PipelineResult, namespace, name string) (n int64) {
+	counters := result.Metrics().Query(func(r metrics.SingleResult) bool {
+		return r.Namespace() == namespace && r.Name() == name
+	}).Counters()
+	for _, c := range counters {
+		n += c.Result()
+	}
+	return n
+}

@@ -5,8 +5,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"strings"
 
+	"example.com/beamredis/pipelines/internal/cli"
 	"example.com/beamredis/redisio/conn"
 	"example.com/beamredis/redisio/topic"
 )
@@ -25,16 +25,15 @@ type settings struct {
 
 func flagSet(s *settings, url *string) *flag.FlagSet {
 	fs := flag.NewFlagSet("generate", flag.ContinueOnError)
-	fs.SetOutput(io.Discard) // run prints errors, in one line
-	fs.StringVar(url, "redis", "redis://localhost:6379", "URL of the server")
-	fs.StringVar(&s.topic.Name, "topic", "in", "name of the topic")
-	fs.IntVar(&s.topic.Partitions, "partitions", 4, "number of partitions of the topic")
-	fs.Int64Var(&s.count, "count", 100_000, "number of messages")
-	fs.Float64Var(&s.rate, "rate", 0, "messages per second; 0: as fast as it goes")
-	fs.IntVar(&s.fields, "fields", 3, "number of random fields of a message")
-	fs.IntVar(&s.size, "size", 20, "bytes of the value of a random field")
-	fs.IntVar(&s.keys, "keys", 1000, "number of different keys")
-	fs.Uint64Var(&s.seed, "seed", 1, "seed of the random numbers")
+	fs.StringVar(url, "redis", "redis://localhost:6379", "`URL` of the Redis: redis://[user@]host[:port][/db][?password_env=NAME|?password_file=PATH], or rediss:// for TLS")
+	fs.StringVar(&s.topic.Name, "topic", "in", "`name` of the topic")
+	fs.IntVar(&s.topic.Partitions, "partitions", 4, "`number` of partitions of the topic")
+	fs.Int64Var(&s.count, "count", 100_000, "`number` of messages")
+	fs.Float64Var(&s.rate, "rate", 0, "messages per `second`; 0: as fast as it goes")
+	fs.IntVar(&s.fields, "fields", 3, "`number` of random fields of a message")
+	fs.IntVar(&s.size, "size", 20, "`bytes` of the value of a random field")
+	fs.IntVar(&s.keys, "keys", 1000, "`number` of different keys")
+	fs.Uint64Var(&s.seed, "seed", 1, "`seed` of the random numbers")
 	return fs
 }
 
@@ -44,18 +43,18 @@ func parseFlags(args []string) (settings, error) {
 	var s settings
 	var url string
 	fs := flagSet(&s, &url)
-	if err := fs.Parse(args); err != nil {
+	if err := cli.Parse(fs, args); err != nil {
 		return settings{}, err
 	}
-	if fs.NArg() > 0 {
-		return settings{}, fmt.Errorf("unexpected argument %q: all settings are flags, see --help", fs.Arg(0))
+	if err := cli.NoArguments(fs); err != nil {
+		return settings{}, err
 	}
 	c, err := conn.ParseURL(url)
 	if err != nil {
-		return settings{}, fmt.Errorf("--redis: %w", err)
+		return settings{}, cli.Usagef("--redis: %w", err)
 	}
 	s.conn = c
-	return s, s.validate()
+	return s, cli.Usage(s.validate())
 }
 
 // validate reports every flag that is out of range.
@@ -83,11 +82,5 @@ func (s settings) validate() error {
 func printUsage(w io.Writer) {
 	var s settings
 	var url string
-	fs := flagSet(&s, &url)
-	fmt.Fprintln(w, "generate fills a topic with random keyed messages.")
-	fs.SetOutput(w)
-	fs.PrintDefaults()
+	cli.Help(w, "generate fills a topic with random keyed messages.", flagSet(&s, &url))
 }
-
-// oneLine joins what [errors.Join] puts on lines of their own.
-func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

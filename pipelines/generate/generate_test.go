@@ -3,39 +3,19 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
-	"os"
+	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/redis/go-redis/v9"
 
-	"example.com/beamredis/internal/redisserver"
+	"example.com/beamredis/pipelines/internal/cli"
+	"example.com/beamredis/pipelines/internal/pipetest"
+	"example.com/beamredis/pipelines/internal/progress"
 	"example.com/beamredis/redisio/message"
 )
-
-// startRedis runs a redis-server for t and returns a client of it.
-func startRedis(t *testing.T) *redis.Client {
-	t.Helper()
-	server, err := redisserver.Start(t.Context(), redisserver.Options{Dir: t.TempDir()})
-	if errors.Is(err, redisserver.ErrNotInstalled) && os.Getenv("CI") != "true" {
-		t.Skipf("SKIPPED, this proves nothing: %v (Debian: apt-get install redis-server)", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := redis.NewClient(&redis.Options{Addr: server.Addr()})
-	t.Cleanup(func() {
-		if err := errors.Join(client.Close(), server.Stop()); err != nil {
-			t.Error(err)
-		}
-	})
-	return client
-}
 
 func parse(t *testing.T, args ...string) settings {
 	t.Helper()
@@ -82,7 +62,7 @@ func TestMessagesAreAsTheFlagsSay(t *testing.T) {
 }
 
 func TestBadInputIsNamedInOneLine(t *testing.T) {
-	const usage, failed = statusUsage, statusFailed
+	const usage, failed = cli.StatusUsage, cli.StatusFailed
 	for _, c := range []struct {
 		args   string
 		status int
@@ -96,8 +76,8 @@ func TestBadInputIsNamedInOneLine(t *testing.T) {
 		{"--rate -1", usage, "generate: --rate is -1: it must be 0 or more"},
 		{"--rate NaN", usage, "generate: --rate is NaN: it must be 0 or more"},
 		{"--topic=", usage, "generate: --topic is empty: it is the name of the topic to fill"},
-		{"--colour red", usage, "generate: flag provided but not defined: -colour"},
-		{"orders", usage, `generate: unexpected argument "orders": all settings are flags, see --help`},
+		{"--colour red", usage, "generate: there is no flag --colour, see --help"},
+		{"orders", usage, `generate: unexpected argument "orders": there are flags only, see --help`},
 		{"--redis http://localhost", usage, "generate: --redis: conn: Redis URL: scheme http is not supported, want redis or rediss"},
 		{"--redis redis://127.0.0.1:1", failed,
 			"generate: redis at 127.0.0.1:1: connection refused; check that the server runs and that host and port are right"},
@@ -119,24 +99,24 @@ func TestBadInputIsNamedInOneLine(t *testing.T) {
 
 func TestHelpListsTheFlags(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	if status := run(t.Context(), []string{"--help"}, &stdout, &stderr); status != statusOK {
+	if status := run(t.Context(), []string{"--help"}, &stdout, &stderr); status != 0 {
 		t.Errorf("status %d", status)
 	}
 	for _, name := range []string{"redis", "topic", "partitions", "count", "rate", "fields", "size", "keys", "seed"} {
-		if !strings.Contains(stdout.String(), "-"+name+" ") {
+		if !strings.Contains(stdout.String(), "--"+name+" ") {
 			t.Errorf("--help does not show %s:\n%s", name, stdout.String())
 		}
 	}
 }
 
 func TestATopicIsFilledByKey(t *testing.T) {
-	server := startRedis(t)
+	server := pipetest.StartRedis(t, "").Client
 	args := []string{"--redis", "redis://" + server.Options().Addr, "--topic", "t", "--partitions", "3", "--count", "1000", "--keys", "20", "--fields", "1"}
 	var stdout, stderr bytes.Buffer
-	if status := run(t.Context(), args, &stdout, &stderr); status != statusOK {
+	if status := run(t.Context(), args, &stdout, &stderr); status != 0 {
 		t.Fatalf("status %d: %s", status, stderr.String())
 	}
-	if !strings.HasPrefix(stdout.String(), `1000 messages written to topic "t" in `) {
+	if !strings.HasPrefix(stdout.String(), `topic "t": 1,000 entries in `) {
 		t.Errorf("summary %q", stdout.String())
 	}
 	s := parse(t, args...)
@@ -162,14 +142,14 @@ func TestATopicIsFilledByKey(t *testing.T) {
 }
 
 func TestAKeyOfAnotherTypeIsNamedAndNothingIsWritten(t *testing.T) {
-	server := startRedis(t)
+	server := pipetest.StartRedis(t, "").Client
 	if err := server.Set(t.Context(), "t:1", "x", 0).Err(); err != nil {
 		t.Fatal(err)
 	}
 	var stdout, stderr bytes.Buffer
 	status := run(t.Context(), []string{"--redis", "redis://" + server.Options().Addr, "--topic", "t"}, &stdout, &stderr)
 	want := "generate: redis at " + server.Options().Addr + `: key "t:1" holds a string where a stream should be` + "\n"
-	if diff := cmp.Diff(want, stderr.String()); diff != "" || status != statusFailed {
+	if diff := cmp.Diff(want, stderr.String()); diff != "" || status != cli.StatusFailed {
 		t.Errorf("status %d, stderr (-want +got):\n%s", status, diff)
 	}
 	if diff := cmp.Diff([]string{"t:1"}, server.Keys(t.Context(), "*").Val()); diff != "" {
@@ -178,7 +158,7 @@ func TestAKeyOfAnotherTypeIsNamedAndNothingIsWritten(t *testing.T) {
 }
 
 func TestASignalStopsItWithWhatWasWritten(t *testing.T) {
-	server := startRedis(t)
+	server := pipetest.StartRedis(t, "").Client
 	ctx, interrupt := context.WithCancel(t.Context())
 	var stdout, stderr bytes.Buffer
 	status := make(chan int)
@@ -192,15 +172,12 @@ func TestASignalStopsItWithWhatWasWritten(t *testing.T) {
 		}
 	}
 	interrupt()
-	if got := <-status; got != statusOK {
+	if got := <-status; got != 0 {
 		t.Errorf("status %d: %s", got, stderr.String())
 	}
-	count, rest, _ := strings.Cut(stdout.String(), " ")
-	if !strings.HasSuffix(rest, "(stopped before all 100000)\n") {
-		t.Errorf("summary %q", stdout.String())
-	}
-	if count != strconv.FormatInt(length(), 10) {
-		t.Errorf("summary says %s entries, the stream has %d", count, length())
+	begin := fmt.Sprintf("topic \"t\": %s entries in ", progress.Thousands(length()))
+	if !strings.HasPrefix(stdout.String(), begin) || !strings.HasSuffix(stdout.String(), "(stopped before all 100,000)\n") {
+		t.Errorf("summary %q, want it to begin with %q", stdout.String(), begin)
 	}
 }
 
@@ -217,26 +194,5 @@ func TestARateSpreadsMessagesEvenly(t *testing.T) {
 	}
 	if took := time.Since(start); n != 50 || took < due(49, 1000)-slack {
 		t.Errorf("%d messages in %v, want 50 in about 49 ms", n, took)
-	}
-}
-
-func TestWithoutATerminalProgressIsLines(t *testing.T) {
-	var out bytes.Buffer
-	lines(&out, 200)(50)
-	if got, want := out.String(), "50 of 200 messages, 25 %\n"; got != want {
-		t.Errorf("line %q, want %q", got, want)
-	}
-	if isTerminal(&out) {
-		t.Error("a buffer passes for a terminal")
-	}
-}
-
-func TestTheBarShowsHowFarItIs(t *testing.T) {
-	var out bytes.Buffer
-	show, end := bar(&out, 200)
-	show(50)
-	end()
-	if !strings.Contains(out.String(), "25%") || !strings.Contains(out.String(), "(50/200") {
-		t.Errorf("bar %q", out.String())
 	}
 }

@@ -19,14 +19,9 @@ import (
 	"syscall"
 	"time"
 
+	"example.com/beamredis/pipelines/internal/cli"
+	"example.com/beamredis/pipelines/internal/progress"
 	"example.com/beamredis/redisio/sinks"
-)
-
-// Exit statuses.
-const (
-	statusOK     = 0
-	statusFailed = 1
-	statusUsage  = 2
 )
 
 func main() {
@@ -36,21 +31,16 @@ func main() {
 }
 
 // run is the command. The end of ctx stops it cleanly.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status int) {
 	s, err := parseFlags(args)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
+	if errors.Is(err, flag.ErrHelp) {
 		printUsage(stdout)
-		return statusOK
-	case err != nil:
-		fmt.Fprintf(stderr, "generate: %v\n", oneLine(err))
-		return statusUsage
+		return 0
 	}
-	if err := fillTopic(ctx, s, stdout, stderr); err != nil {
-		fmt.Fprintf(stderr, "generate: %v\n", oneLine(err))
-		return statusFailed
+	if err == nil {
+		err = fillTopic(ctx, s, stdout, stderr)
 	}
-	return statusOK
+	return cli.Report(stderr, "generate", err)
 }
 
 // fillTopic writes the messages and ends with a summary, whatever happened.
@@ -60,7 +50,7 @@ func fillTopic(ctx context.Context, s settings, stdout, stderr io.Writer) error 
 		return err
 	}
 	start := time.Now()
-	done := showProgress(stderr, w.Written, s.count)
+	done := progress.Show(stderr, "filling "+s.topic.Name, s.count, w.Written)
 	// Not ctx: a signal ends the messages, and what was made is still written.
 	err = w.WriteAll(context.WithoutCancel(ctx), paced(ctx, s.rate, s.messages()))
 	done()
@@ -70,10 +60,9 @@ func fillTopic(ctx context.Context, s settings, stdout, stderr io.Writer) error 
 
 // summary is the last line.
 func summary(ctx context.Context, written int64, s settings, took time.Duration) string {
-	line := fmt.Sprintf("%d messages written to topic %q in %.2f s, %.0f/s",
-		written, s.topic.Name, took.Seconds(), float64(written)/took.Seconds())
+	line := fmt.Sprintf("topic %q: %s", s.topic.Name, progress.Rate(written, took))
 	if ctx.Err() != nil {
-		line += fmt.Sprintf(" (stopped before all %d)", s.count)
+		line += fmt.Sprintf(" (stopped before all %s)", progress.Thousands(s.count))
 	}
 	return line
 }

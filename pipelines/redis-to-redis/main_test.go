@@ -102,13 +102,13 @@ func TestHelpGoesToStdout(t *testing.T) {
 		}
 	}
 	for line := range strings.Lines(got.Stdout) {
-		if len(line) > 80 {
+		if len(line) > 80+len("\n") {
 			t.Errorf("line of %d columns: %s", len(line), line)
 		}
 	}
 	expect(t, got, pipetest.Outcome{}, cmpopts.IgnoreFields(pipetest.Outcome{}, "Stdout"))
-	if full := run(t, "--helpfull"); !strings.Contains(full.Stdout, "--environment_type") {
-		t.Errorf("--helpfull does not list Beam's flags:\n%s", full.Stdout)
+	if full := run(t, "--help_all"); !strings.Contains(full.Stdout, "--environment_type") {
+		t.Errorf("--help_all does not list Beam's flags:\n%s", full.Stdout)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -80,13 +81,12 @@ func (spec childSpec) run(ctx context.Context) error {
 }
 
 func (spec childSpec) see() func(context.Context, redisio.Message) error {
-	seen := 0 // one bundle runs at a time, as there is one element per partition and all are due together
+	var seen atomic.Int64
 	return func(ctx context.Context, m redisio.Message) error {
-		seen++
 		if n, _ := m.Get("n"); spec.Poison > 0 && n == strconv.Itoa(spec.Poison) {
 			os.Exit(childPoisoned)
 		}
-		if seen == spec.HoldAt {
+		if seen.Add(1) == int64(spec.HoldAt) {
 			fmt.Println(holding)
 			<-ctx.Done()
 			return ctx.Err()

@@ -111,12 +111,7 @@ func TestMessagesSurviveAShuffle(t *testing.T) {
 			job := untilCaughtUp(s)
 			job.between = shuffle
 			job.mustRun(t)
-			got := s.arrived(out)
-			for i, times := range got.counts(n) {
-				if times != 1 {
-					t.Fatalf("entry %d arrived %d times, want once", i, times)
-				}
-			}
+			s.wantEachOnce(s.arrived(out), n)
 			s.wantCaughtUp(in, group)
 		})
 	}

@@ -6,6 +6,10 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"example.com/beamredis/redisio"
 )
 
 // producer goes on writing to in, some thousands of entries ahead of the copy.
@@ -32,7 +36,11 @@ func (p *producer) run(ctx context.Context, ahead int) error {
 		case <-time.After(time.Millisecond):
 		}
 		n := int(p.written.Load())
-		if n > p.s.length(out)+ahead {
+		copied, err := p.s.tryLength(ctx, out)
+		if err != nil {
+			return err
+		}
+		if n > copied+ahead {
 			continue
 		}
 		if err := p.s.tryLoad(ctx, in, n, n+500, entryOf); err != nil {
@@ -57,6 +65,8 @@ type crashes struct {
 	kills    int
 	clean    int // runs that had caught up before they were killed
 	inFlight int // entries that were pending after the kills, summed up
+	// deliveries is the most that a pending entry had.
+	deliveries int64
 }
 
 // killRepeatedly runs copies and kills each at a random moment while it writes,
@@ -79,8 +89,26 @@ func (s *server) killRepeatedly(spec childSpec, rng *rand.Rand, kills, within in
 		s.waitGone()
 		c.kills++
 		c.inFlight += s.pending(in, group)
+		c.deliveries = max(c.deliveries, s.mostDeliveries(in, group))
 	}
 	return c
+}
+
+// mostDeliveries looks at the oldest pending entries, which come first when
+// they are delivered again.
+func (s *server) mostDeliveries(t redisio.Topic, group string) (most int64) {
+	s.t.Helper()
+	for _, p := range t.Parts() {
+		rows, err := s.client.XPendingExt(s.t.Context(), &redis.XPendingExtArgs{
+			Stream: p.Stream, Group: group, Start: "-", End: "+", Count: 100}).Result()
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for _, row := range rows {
+			most = max(most, row.RetryCount)
+		}
+	}
+	return most
 }
 
 // goBacks counts, for every way from a partition of the source to one of the

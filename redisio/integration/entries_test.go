@@ -120,15 +120,23 @@ func parseEntry(row any) entry {
 // length is the number of entries in the topic.
 func (s *server) length(t redisio.Topic) int {
 	s.t.Helper()
+	n, err := s.tryLength(s.t.Context(), t)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return n
+}
+
+func (s *server) tryLength(ctx context.Context, t redisio.Topic) (int, error) {
 	total := 0
 	for _, p := range t.Parts() {
-		n, err := s.client.XLen(s.t.Context(), p.Stream).Result()
+		n, err := s.client.XLen(ctx, p.Stream).Result()
 		if err != nil {
-			s.t.Fatal(err)
+			return 0, err
 		}
 		total += int(n)
 	}
-	return total
+	return total, nil
 }
 
 // javaHash is String.hashCode of Java, written down once more.

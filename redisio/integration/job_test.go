@@ -39,7 +39,9 @@ type probe struct {
 // watch is what a test does with the messages that pass. Workers run in the
 // process of the test, so that DoFns find it by its name.
 type watch struct {
+	begin   func() // a bundle begins
 	see     func(context.Context, redisio.Message) error
+	end     func()       // it is finished
 	bundles atomic.Int64 // finished bundles that had messages
 }
 
@@ -57,7 +59,12 @@ func (p *probe) Setup() error {
 	return nil
 }
 
-func (p *probe) StartBundle(context.Context, func(redisio.Message)) { p.begun = false }
+func (p *probe) StartBundle(context.Context, func(redisio.Message)) {
+	p.begun = false
+	if p.watch.begin != nil {
+		p.watch.begin()
+	}
+}
 
 func (p *probe) ProcessElement(ctx context.Context, m redisio.Message, emit func(redisio.Message)) error {
 	p.begun = true
@@ -73,6 +80,9 @@ func (p *probe) ProcessElement(ctx context.Context, m redisio.Message, emit func
 func (p *probe) FinishBundle(context.Context, func(redisio.Message)) {
 	if p.begun {
 		p.watch.bundles.Add(1)
+	}
+	if p.watch.end != nil {
+		p.watch.end()
 	}
 }
 

@@ -3,7 +3,6 @@ package sdf
 import (
 	"context"
 	"errors"
-	"fmt"
 	"runtime"
 	"testing"
 	"time"
@@ -287,9 +286,4 @@ func TestSettledEndsWithItsContext(t *testing.T) {
 	if !<-done {
 		t.Error("not settled when the last receipt is closed")
 	}
-}
-
-func ExampleAckStrategy() {
-	fmt.Println(Defaults().Ack)
-	// Output: on-checkpoint
 }

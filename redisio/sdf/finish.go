@@ -56,6 +56,13 @@ const finishFor = 5 * time.Minute
 // emitted, then it waits until everything it emitted is acknowledged. It
 // reports whether that is so.
 func (t *turn) finish(ctx context.Context) (ended bool, err error) {
+	if t.r.phase == cold && t.bundle != nil && !t.tr.Restriction().Ended {
+		// The worker that emitted the last entries may have died before it could
+		// acknowledge them.
+		if err := t.r.open(ctx, t.tr); err != nil {
+			return false, t.outOfReach(ctx, err)
+		}
+	}
 	if err := t.r.giveBack(ctx, t.tr.Restriction().Position); err != nil {
 		return false, t.outOfReach(ctx, err)
 	}

@@ -19,6 +19,9 @@ type redelivery struct {
 	// none can become so.
 	nothing bool
 	scanAt  time.Time
+	// unsure holds entries of other consumers whose take-over was not answered:
+	// they may be this consumer's own by now.
+	unsure map[message.EntryID]bool
 	// holdMs is the time of the oldest entry that is still to be delivered
 	// again; MaxInt64 when there is none.
 	holdMs int64
@@ -49,15 +52,14 @@ func (r *reader) redeliverOwn(ctx context.Context, rest Restriction) error {
 	if err != nil {
 		return err
 	}
-	if len(rows) < r.claimPage() {
-		r.old.ownDone = true
-	}
 	if len(rows) == 0 {
+		r.old.ownDone = true
 		return nil
 	}
 	if err := r.claim(ctx, rows, 0); err != nil {
 		return err
 	}
+	r.old.ownDone = len(rows) < r.claimPage()
 	r.old.ownAfter = rows[len(rows)-1].ID
 	r.old.holdMs = idTime(rows[0].ID.Ms)
 	return nil
@@ -66,35 +68,76 @@ func (r *reader) redeliverOwn(ctx context.Context, rest Restriction) error {
 // scanOthers takes over what other consumers left pending at or before Start
 // and have not touched for ClaimIdle.
 func (r *reader) scanOthers(ctx context.Context, rest Restriction) error {
-	r.old.scanAt = time.Now().Add(r.cfg.ClaimIdle / 2)
-	r.old.holdMs = math.MaxInt64
-	others, idle := false, []rdb.PendingEntry(nil)
-	for after := (message.EntryID{}); ; {
-		rows, err := r.client.Pending(ctx, r.stream, r.cfg.Group, rdb.PendingQuery{After: after, To: rest.Start, Count: pendingPage})
-		if err != nil {
-			return err
-		}
-		for _, row := range rows {
-			if row.Consumer == r.cfg.Consumer {
-				continue // delivered by this job, and not final yet
-			}
-			others = true
-			r.old.holdMs = min(r.old.holdMs, idTime(row.ID.Ms))
-			if row.Idle >= r.cfg.ClaimIdle && len(idle) < r.claimPage() {
-				idle = append(idle, row)
-			}
-		}
-		if len(rows) < pendingPage || len(idle) >= r.claimPage() {
-			break
-		}
-		after = rows[len(rows)-1].ID
+	left, err := r.findOthers(ctx, rest)
+	if err != nil {
+		return err
 	}
-	r.old.nothing = !others
-	if len(idle) == 0 {
+	r.old.scanAt = time.Now().Add(r.cfg.ClaimIdle / 2)
+	r.old.holdMs, r.old.nothing = left.holdMs, !left.any
+	take, minIdle := left.idle, r.cfg.ClaimIdle
+	if len(left.unsure) > 0 {
+		take, minIdle = left.unsure, 0
+	}
+	if len(take) == 0 {
 		return nil
 	}
 	r.old.scanAt = time.Time{} // there may be more
-	return r.claim(ctx, idle, r.cfg.ClaimIdle)
+	r.old.unsure = idSet(take)
+	if err := r.claim(ctx, take, minIdle); err != nil {
+		return err
+	}
+	r.old.unsure = nil
+	return nil
+}
+
+// leftByOthers is what is pending at or before Start and was never delivered by
+// this reader.
+type leftByOthers struct {
+	any    bool
+	holdMs int64              // time of the oldest of it; MaxInt64 if there is none
+	idle   []rdb.PendingEntry // may be taken over, a page at most
+	unsure []rdb.PendingEntry // was taken over, and the reply was lost
+}
+
+func (r *reader) findOthers(ctx context.Context, rest Restriction) (leftByOthers, error) {
+	left := leftByOthers{holdMs: math.MaxInt64}
+	for after := (message.EntryID{}); ; {
+		rows, err := r.client.Pending(ctx, r.stream, r.cfg.Group, rdb.PendingQuery{After: after, To: rest.Start, Count: pendingPage})
+		if err != nil {
+			return left, err
+		}
+		for _, row := range rows {
+			r.sort(row, &left)
+		}
+		if len(rows) < pendingPage || len(left.idle) >= r.claimPage() {
+			return left, nil
+		}
+		after = rows[len(rows)-1].ID
+	}
+}
+
+// sort puts a pending entry where it belongs.
+func (r *reader) sort(row rdb.PendingEntry, left *leftByOthers) {
+	own := row.Consumer == r.cfg.Consumer
+	if own && !r.old.unsure[row.ID] {
+		return // delivered by this job, and not final yet
+	}
+	left.any = true
+	left.holdMs = min(left.holdMs, idTime(row.ID.Ms))
+	switch {
+	case own:
+		left.unsure = append(left.unsure, row)
+	case row.Idle >= r.cfg.ClaimIdle && len(left.idle) < r.claimPage():
+		left.idle = append(left.idle, row)
+	}
+}
+
+func idSet(rows []rdb.PendingEntry) map[message.EntryID]bool {
+	set := make(map[message.EntryID]bool, len(rows))
+	for _, row := range rows {
+		set[row.ID] = true
+	}
+	return set
 }
 
 // scanDue reports whether it is time to look for what others left.

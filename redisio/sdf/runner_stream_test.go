@@ -72,15 +72,22 @@ func (r *runner) pending() []int {
 	r.must(err)
 	numbers := []int{}
 	for _, row := range rows {
-		entry, err := r.redis.XRange(r.t.Context(), stream, row.ID, row.ID).Result()
-		r.must(err)
-		n := 0
-		if len(entry) == 1 {
-			n, _ = strconv.Atoi(entry[0].Values["n"].(string))
-		}
-		numbers = append(numbers, n)
+		numbers = append(numbers, r.numberOf(row.ID))
 	}
 	return numbers
+}
+
+// numberOf is the number of the entry with that ID; 0 if there is none.
+func (r *runner) numberOf(id string) int {
+	r.t.Helper()
+	entries, err := r.redis.XRange(r.t.Context(), stream, id, id).Result()
+	r.must(err)
+	if len(entries) == 0 {
+		return 0
+	}
+	n, err := strconv.Atoi(entries[0].Values["n"].(string))
+	r.must(err)
+	return n
 }
 
 func (r *runner) groupInfo() redis.XInfoGroup {

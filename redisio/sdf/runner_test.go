@@ -277,14 +277,15 @@ func (r *runner) must(err error) {
 	}
 }
 
-// inBundle shows the connection of the worker to f.
-func (r *runner) inBundle(f func(*finalize.Connection)) {
-	r.t.Helper()
-	req := &fnpb.InstructionRequest{InstructionId: "look",
+// inBundle runs f in a bundle of the worker that does nothing else.
+func (r *runner) inBundle(f func(context.Context)) {
+	r.worker.ran++
+	id := strconv.Itoa(r.worker.ran)
+	req := &fnpb.InstructionRequest{InstructionId: id,
 		Request: &fnpb.InstructionRequest_ProcessBundle{ProcessBundle: &fnpb.ProcessBundleRequest{}}}
 	ctx := hooks.RunRequestHooks(r.worker.ctx, req)
-	f(finalize.FromContext(ctx).Connection())
-	hooks.RunResponseHooks(ctx, req, &fnpb.InstructionResponse{InstructionId: "look",
+	f(ctx)
+	hooks.RunResponseHooks(ctx, req, &fnpb.InstructionResponse{InstructionId: id,
 		Response: &fnpb.InstructionResponse_ProcessBundle{ProcessBundle: &fnpb.ProcessBundleResponse{}}})
 }
 
@@ -292,7 +293,7 @@ func (r *runner) inBundle(f func(*finalize.Connection)) {
 func (r *runner) reader() *reader {
 	r.t.Helper()
 	var m *memory
-	r.inBundle(func(c *finalize.Connection) { m = memoryOf(c) })
+	r.inBundle(func(ctx context.Context) { m = memoryOf(finalize.FromContext(ctx).Connection()) })
 	rd := m.readers[keyOf(&r.cfg, stream)]
 	if rd == nil {
 		r.t.Fatalf("the worker has no reader of %s", stream)

@@ -39,14 +39,13 @@ type Program struct {
 // worker that a runner has started it does not return: Beam takes over.
 func Main(p Program) (status int) {
 	err := p.main(os.Args[1:])
-	report(os.Stderr, p.Name, err)
-	return statusOf(err)
+	return Report(os.Stderr, p.Name, err)
 }
 
 func (p Program) main(args []string) error {
 	all := flag.CommandLine // holds Beam's flags
 	full, verbose := p.shareFlags(all)
-	err := parse(all, p.Name, args)
+	err := Parse(all, args)
 	if errors.Is(err, flag.ErrHelp) || err == nil && *full {
 		p.help(os.Stdout, all, *full)
 		return nil
@@ -55,8 +54,8 @@ func (p Program) main(args []string) error {
 		return err
 	}
 	beam.Init()
-	if all.NArg() > 0 {
-		return Usagef("unexpected argument %q: there are flags only, see --help", all.Arg(0))
+	if err := NoArguments(all); err != nil {
+		return err
 	}
 	if !*verbose {
 		beamrun.Quiet(os.Stderr, p.Name)
@@ -70,14 +69,15 @@ func (p Program) main(args []string) error {
 // beside Beam's.
 func (p Program) shareFlags(all *flag.FlagSet) (full, verbose *bool) {
 	verbose = p.Flags.Bool("verbose", false, "show all that Beam and the runner log, not only warnings and errors")
-	full = p.Flags.Bool("helpfull", false, "show this help with all of Beam's flags")
+	full = p.Flags.Bool("help_all", false, "show this help with all of Beam's flags")
 	p.Flags.VisitAll(func(f *flag.Flag) { all.Var(f.Value, f.Name, f.Usage) })
 	return full, verbose
 }
 
-// parse parses without writing anything.
-func parse(fs *flag.FlagSet, name string, args []string) error {
-	fs.Init(name, flag.ContinueOnError)
+// Parse parses args without writing anything. Its error is a usage error, or
+// [flag.ErrHelp].
+func Parse(fs *flag.FlagSet, args []string) error {
+	fs.Init(fs.Name(), flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.Usage = func() {}
 	err := fs.Parse(args)
@@ -87,7 +87,15 @@ func parse(fs *flag.FlagSet, name string, args []string) error {
 	if unknown, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); ok {
 		return Usagef("there is no flag --%s, see --help", unknown)
 	}
-	return Usagef("%w", err)
+	return Usage(err)
+}
+
+// NoArguments refuses arguments that are not flags.
+func NoArguments(fs *flag.FlagSet) error {
+	if fs.NArg() > 0 {
+		return Usagef("unexpected argument %q: there are flags only, see --help", fs.Arg(0))
+	}
+	return nil
 }
 
 // usageError marks mistakes in how the program was called.
@@ -120,9 +128,11 @@ func statusOf(err error) int {
 	return StatusFailed
 }
 
-// report writes err as one line.
-func report(w io.Writer, name string, err error) {
+// Report writes err, unless it is nil, as one line that begins with the
+// program's name, and returns the exit status.
+func Report(w io.Writer, name string, err error) (status int) {
 	if err != nil {
 		fmt.Fprintf(w, "%s%s: %s\n", beamrun.LineStart(w), name, beamrun.OneLine(err.Error()))
 	}
+	return statusOf(err)
 }

@@ -16,7 +16,7 @@ import (
 const (
 	lineEvery = time.Second
 	barEvery  = 100 * time.Millisecond
-	barWidth  = 16 // leaves room on 80 columns for what is done and the rate
+	barWidth  = 12 // leaves room on 80 columns for what is done and the rate
 )
 
 // Show shows on w how far what, such as "copying", has come on its way to

@@ -183,13 +183,20 @@ func (c *Client) SetDeliveries(ctx context.Context, stream, group, consumer stri
 //
 // It moves the group back and drops the IDs from the pending entries, and
 // returns 1; or it does nothing and returns 0 when the group has moved since,
-// because somebody else has read in between.
+// because somebody else has read in between. Where the server counts the
+// entries that a group has read, the count goes back, too: SETID alone would
+// make it, and with it the lag, unknown.
 var giveBack = redis.NewScript(`
 for _, g in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
   local f = {}
   for i = 1, #g, 2 do f[g[i]] = g[i+1] end
   if f['name'] == ARGV[1] and f['last-delivered-id'] == ARGV[2] then
-    redis.call('XGROUP', 'SETID', KEYS[1], ARGV[1], ARGV[3])
+    local setid = {'XGROUP', 'SETID', KEYS[1], ARGV[1], ARGV[3]}
+    local read = tonumber(f['entries-read'])
+    if read and read >= #ARGV - 3 then
+      setid[6], setid[7] = 'ENTRIESREAD', string.format('%.0f', read - (#ARGV - 3))
+    end
+    redis.call(unpack(setid))
     for i = 4, #ARGV, 1000 do
       redis.call('XACK', KEYS[1], ARGV[1], unpack(ARGV, i, math.min(i + 999, #ARGV)))
     end

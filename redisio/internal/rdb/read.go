@@ -138,7 +138,7 @@ func (c *Client) WaitForEntries(ctx context.Context, at []Position, block time.D
 	for _, p := range at {
 		args = append(args, p.After.String())
 	}
-	pipe := c.raw.Pipeline()
+	pipe := c.patient(block).Pipeline()
 	now := pipe.Time(ctx)
 	read := redis.NewRawCmd(ctx, args...)
 	_ = pipe.Process(ctx, read)
@@ -150,6 +150,15 @@ func (c *Client) WaitForEntries(ctx context.Context, at []Position, block time.D
 		return nil, 0, fmt.Errorf("wait for entries: %w", err)
 	}
 	return ready, now.Val().UnixMilli(), nil
+}
+
+// patient is the client with a read timeout that begins after block: go-redis
+// gives a pipeline its read timeout, however long a command of it blocks.
+func (c *Client) patient(block time.Duration) redis.UniversalClient {
+	if single, ok := c.raw.(*redis.Client); ok {
+		return single.WithTimeout(c.cfg.ReadTimeout + block)
+	}
+	return c.raw
 }
 
 func parseStreamNames(raw []byte) ([]string, error) {

@@ -1,0 +1,131 @@
+package flink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/metrics"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/runtime/metricsx"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/log"
+	jobpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/jobmanagement_v1"
+)
+
+// run submits the job, waits until it runs, and unless it is asynchronous until
+// it ends.
+func (s *submission) run(ctx context.Context) (beam.PipelineResult, error) {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := s.submit(ctx); err != nil {
+		return nil, err
+	}
+	log.Infof(ctx, "submitted job %s to %s", s.jobID, s.options.endpoint)
+	// What is told of the job outlives the interrupt, to see it cancelled.
+	following, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- s.follow(following) }()
+
+	started := make(chan error, 1)
+	go func() { started <- s.awaitStart(following) }()
+	for {
+		select {
+		case err := <-ended:
+			return s.result(ctx), err
+		case err := <-started:
+			if err != nil {
+				return nil, errors.Join(err, s.abort(ctx, ended))
+			}
+			if s.options.async {
+				fmt.Println(s.jobID)
+				return s.result(ctx), nil
+			}
+			started = nil
+		case <-ctx.Done():
+			return s.interrupted(ctx, ended)
+		}
+	}
+}
+
+// interrupted leaves the job alone, or cancels it.
+func (s *submission) interrupted(ctx context.Context, ended <-chan error) (beam.PipelineResult, error) {
+	if s.options.onInterrupt == detach {
+		log.Infof(ctx, "interrupted: job %s goes on; cancel it on Flink's pages (%s)", s.jobID, s.options.rest)
+		return s.result(ctx), nil
+	}
+	log.Infof(ctx, "interrupted: job %s is cancelled", s.jobID)
+	return s.result(ctx), s.abort(ctx, ended)
+}
+
+// cancelTimeout is how long a cancelled job may take to end.
+const cancelTimeout = 20 * time.Second
+
+// abort cancels the job and waits for its end.
+func (s *submission) abort(ctx context.Context, ended <-chan error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cancelTimeout)
+	defer cancel()
+	if _, err := s.client.Cancel(ctx, &jobpb.CancelJobRequest{JobId: s.jobID}); err != nil {
+		if err := s.cancelOnFlink(ctx); err != nil {
+			return fmt.Errorf("job %s could not be cancelled and may go on: %w", s.jobID, err)
+		}
+	}
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("job %s was cancelled, and still runs after %v", s.jobID, cancelTimeout)
+	}
+}
+
+// cancelOnFlink cancels the job where the job server is gone or does not know
+// it any more.
+func (s *submission) cancelOnFlink(ctx context.Context) error {
+	job, ok, err := s.flink.job(ctx, s.options.jobName)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return fmt.Errorf("Flink at %s has no job %s", s.options.rest, s.options.jobName)
+	}
+	return s.flink.cancel(ctx, job.ID)
+}
+
+// result is what there is to tell of the job, metrics where the job server
+// gives them.
+func (s *submission) result(ctx context.Context) *Result {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	r := &Result{jobID: s.jobID}
+	resp, err := s.client.GetJobMetrics(ctx, &jobpb.GetJobMetricsRequest{JobId: s.jobID})
+	if err != nil {
+		log.Debugf(ctx, "no metrics of job %s: %v", s.jobID, err)
+		return r
+	}
+	r.metrics = metricsx.FromMonitoringInfos(s.pipeline, resp.GetMetrics().GetAttempted(), resp.GetMetrics().GetCommitted())
+	return r
+}
+
+// Result is what became of a job.
+type Result struct {
+	jobID   string
+	metrics *metrics.Results
+}
+
+var _ beam.PipelineResult = (*Result)(nil)
+
+// JobID is the job server's name for the job.
+func (r *Result) JobID() string { return r.jobID }
+
+// Metrics is what the job server counted until Execute returned; nothing where
+// it gave no answer.
+func (r *Result) Metrics() metrics.Results {
+	if r.metrics == nil {
+		return metrics.Results{}
+	}
+	return *r.metrics
+}

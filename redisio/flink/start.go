@@ -1,0 +1,112 @@
+package flink
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/log"
+	jobpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/jobmanagement_v1"
+)
+
+// sameObstacleFor is how long one and the same obstacle may stand before the
+// start is given up, even if --start_timeout allows for more: a TaskManager may
+// be about to register, a slot about to be free.
+const sameObstacleFor = 20 * time.Second
+
+// obstacle is what keeps a job from running. A firm one goes away only if
+// somebody acts; any other may be the ordinary course of a start.
+type obstacle struct {
+	reason string
+	firm   bool
+}
+
+// awaitStart returns when the job runs, or with what keeps it from running.
+// Flink itself would try again without end, and say nothing.
+func (s *submission) awaitStart(ctx context.Context) error {
+	deadline := time.Now().Add(s.options.startTimeout)
+	var last obstacle
+	var since time.Time
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		runs, now := s.look(ctx)
+		if runs {
+			return nil
+		}
+		if now != last {
+			last, since = now, time.Now()
+		}
+		if last.firm && time.Since(since) > sameObstacleFor {
+			return fmt.Errorf("job %s does not start: %s", s.jobID, last.reason)
+		}
+		if time.Now().After(deadline) {
+			return s.notStarted(last.reason)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (s *submission) notStarted(reason string) error {
+	if reason == "" {
+		reason = fmt.Sprintf("no reason is known; see the logs of the job server, or let --flink_rest (now %s) name Flink's address", s.options.rest)
+	}
+	return fmt.Errorf("job %s did not start within --start_timeout=%v: %s", s.jobID, s.options.startTimeout, reason)
+}
+
+// look reports whether the job runs, or what is in its way, if that can be told.
+func (s *submission) look(ctx context.Context) (runs bool, in obstacle) {
+	job, ok, err := s.flink.job(ctx, s.options.jobName)
+	switch {
+	case err != nil:
+		return s.lookWithoutREST(ctx, err)
+	case !ok:
+		return false, obstacle{} // the job server is still handing it over
+	case job.runs() || job.ended():
+		return true, obstacle{} // its end is told by follow
+	}
+	if why := s.flink.failure(ctx, job.ID); why != "" {
+		return false, obstacle{why, true}
+	}
+	return false, s.missingSlots(ctx, job)
+}
+
+// missingSlots tells whether the cluster has too few slots for the job.
+func (s *submission) missingSlots(ctx context.Context, job flinkJob) obstacle {
+	if job.Tasks.Scheduled+job.Tasks.Created == 0 {
+		return obstacle{}
+	}
+	o, err := s.flink.overview(ctx)
+	need := max(1, s.options.parallelism)
+	switch {
+	case err != nil || o.SlotsAvailable >= need:
+		return obstacle{}
+	case o.TaskManagers == 0:
+		return obstacle{fmt.Sprintf("Flink at %s has no TaskManager: start one (scripts/flink add-taskmanager)", s.options.rest), true}
+	}
+	return obstacle{fmt.Sprintf("Flink at %s has no free slots for it: the job needs %d, and %d of %d are free; cancel another job, add a TaskManager or lower --parallelism",
+		s.options.rest, need, o.SlotsAvailable, o.SlotsTotal), true}
+}
+
+// lookWithoutREST goes by what else can be seen: that workers were asked for,
+// or what the job server calls the job's state, which is not much.
+func (s *submission) lookWithoutREST(ctx context.Context, restErr error) (runs bool, in obstacle) {
+	if s.pool != nil {
+		select {
+		case <-s.pool.first:
+			return true, obstacle{}
+		default:
+			return false, obstacle{reason: fmt.Sprintf("no TaskManager has asked for a worker (is there one on this machine, with free slots?), and %v; name its address by --flink_rest to learn more", restErr)}
+		}
+	}
+	resp, err := s.client.GetState(ctx, &jobpb.GetJobStateRequest{JobId: s.jobID})
+	if err != nil || resp.GetState() != jobpb.JobState_RUNNING {
+		return false, obstacle{}
+	}
+	log.Warnf(ctx, "whether job %s really runs cannot be told: %v; name its address by --flink_rest", s.jobID, restErr)
+	return true, obstacle{}
+}

@@ -1,0 +1,119 @@
+package flink_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+
+	"example.com/beamredis/redisio"
+)
+
+func init() {
+	register.DoFn2x0[redisio.Message, func(redisio.Message)](&pace{})
+	register.Emitter1[redisio.Message]()
+}
+
+const group = "copy"
+
+var out = redisio.Topic{Name: "out", Partitions: 3}
+
+// pace passes messages on, each after a while: it makes a copy last long enough
+// for something to happen in the middle.
+type pace struct{ Pause time.Duration }
+
+func (p *pace) ProcessElement(m redisio.Message, emit func(redisio.Message)) {
+	if p.Pause > 0 {
+		<-time.After(p.Pause)
+	}
+	emit(m)
+}
+
+// job copies the topic in to the topic out.
+type job struct {
+	cluster *cluster
+	name    string
+	conn    redisio.Conn
+	in      redisio.Topic
+	pause   time.Duration
+	opts    []redisio.ReadOption
+	flags   map[string]string
+}
+
+var jobs atomic.Int64
+
+func newJob(c *cluster, conn redisio.Conn, in redisio.Topic, parallelism int, opts ...redisio.ReadOption) *job {
+	return &job{cluster: c, name: fmt.Sprint("copy-", jobs.Add(1)), conn: conn, in: in, opts: opts, flags: map[string]string{
+		"endpoint": c.endpoint, "flink_rest": c.rest, "environment_type": "LOOPBACK", "environment_config": "",
+		"parallelism": fmt.Sprint(parallelism), "checkpointing_interval": "1s", "execution_retry_delay": "500ms",
+		"savepoint_path": "", "start_timeout": "1m",
+	}}
+}
+
+func (j *job) pipeline() *beam.Pipeline {
+	p, s := beam.NewPipelineWithRoot()
+	msgs := redisio.Read(s, j.conn, j.in, group, append([]redisio.ReadOption{redisio.WithStart(redisio.StartEarliest())}, j.opts...)...)
+	redisio.Write(s, j.conn, out, beam.ParDo(s, &pace{Pause: j.pause}, msgs))
+	return p
+}
+
+// run submits the job and waits for its end; jobs of one process follow each
+// other, because Beam's flags belong to the process.
+func (j *job) run(ctx context.Context) error {
+	j.flags["job_name"] = j.name
+	for name, value := range j.flags {
+		if err := flag.Set(name, value); err != nil {
+			return err
+		}
+	}
+	if _, err := beam.Run(ctx, "flink-streaming", j.pipeline()); err != nil {
+		return err
+	}
+	return redisio.Drain(ctx)
+}
+
+func (j *job) mustRun(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	begun := time.Now()
+	if err := j.run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if ctx.Err() != nil {
+		t.Fatal("the job did not end")
+	}
+	t.Logf("the job took %v", time.Since(begun).Round(time.Millisecond))
+}
+
+// begin runs the job beside the test, and cancels it with the test.
+func (j *job) begin(t *testing.T) (ended <-chan error) {
+	t.Helper()
+	done := make(chan error, 1)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
+	finished := make(chan struct{})
+	go func() {
+		defer close(finished)
+		done <- j.run(ctx)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-finished
+	})
+	return done
+}
+
+// id is Flink's name for the running job.
+func (j *job) id(t *testing.T) (id string) {
+	t.Helper()
+	eventually(t, "Flink lists the job", func() bool {
+		id = j.cluster.jobID(t.Context(), j.name)
+		return id != ""
+	})
+	return id
+}

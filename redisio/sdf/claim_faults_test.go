@@ -1,0 +1,152 @@
+package sdf
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/beamredis/redisio/internal/redistest"
+	"example.com/beamredis/redisio/internal/telemetry"
+)
+
+func TestLostReplyToAFetchIsHealed(t *testing.T) {
+	for _, ack := range strategies {
+		t.Run(string(ack), func(t *testing.T) {
+			r := newRunner(t, ackBy(ack))
+			p := r.throughProxy()
+			r.add(stream, 5)
+			r.open(stream)
+			r.bundle().want(upTo(1, 5)...).commit()
+			p.loseReplyTo("xreadgroup")
+			r.add(stream, 5)
+			got := numbersOf(t, r.read(5))
+			r.add(stream, 2)
+			wantEqual(t, "emitted entries", append(got, numbersOf(t, r.read(2))...), upTo(6, 12))
+			if p.losses() != 1 {
+				t.Fatalf("%d replies were lost, want 1", p.losses())
+			}
+			r.wantNothingPendingSoon()
+		})
+	}
+}
+
+func TestLostReplyAtAColdStartIsHealed(t *testing.T) {
+	for _, command := range []string{"xinfo", "xpending", "xrange", "xreadgroup"} {
+		t.Run(command, func(t *testing.T) {
+			r := newRunner(t)
+			p := r.throughProxy()
+			leavePending(r, r.cfg.Consumer, 2)
+			r.open(stream)
+			r.add(stream, 3)
+			r.bundle().want(upTo(1, 5)...)
+			r.add(stream, 2)
+			r.try(mishap{atEmit: 1}) // so that they are delivered
+			r.newWorker()
+			p.loseReplyTo(command)
+			wantNumbers(t, r.read(4), 1, 2, 6, 7)
+			if p.losses() != 1 {
+				t.Fatalf("%d replies were lost, want 1", p.losses())
+			}
+			r.wantNothingPendingSoon()
+		})
+	}
+}
+
+// The entries of another consumer are this reader's own when the reply to their
+// take-over is lost, and it has not seen them.
+func TestLostReplyToATakeOverIsHealed(t *testing.T) {
+	for name, own := range map[string]bool{"own": true, "other": false} {
+		t.Run(name, func(t *testing.T) {
+			r := newRunner(t, claimAfter(50*time.Millisecond))
+			p := r.throughProxy()
+			consumer := "somebody"
+			if own {
+				consumer = r.cfg.Consumer
+			}
+			leavePending(r, consumer, 3)
+			r.open(stream)
+			p.loseReplyTo("xclaim")
+			wantNumbers(t, r.read(3), 1, 2, 3)
+			if p.losses() != 1 {
+				t.Fatalf("%d replies were lost, want 1", p.losses())
+			}
+			r.wantNothingPendingSoon()
+		})
+	}
+}
+
+func TestLostReplyToAnAcknowledgementIsHealed(t *testing.T) {
+	for _, ack := range []AckStrategy{AckOnCheckpoint, AckOnEmit} {
+		t.Run(string(ack), func(t *testing.T) {
+			r := newRunner(t, ackBy(ack))
+			p := r.throughProxy()
+			r.add(stream, 5)
+			r.open(stream)
+			p.loseReplyTo("xack")
+			wantNumbers(t, r.read(5), upTo(1, 5)...)
+			r.settleAcks()
+			r.wantPending()
+			if p.losses() != 1 {
+				t.Fatalf("%d replies were lost, want 1", p.losses())
+			}
+		})
+	}
+}
+
+func TestRestartedRedisIsReadOn(t *testing.T) {
+	r := newRunnerOn(t, redistest.Start(t, redistest.Durable()), smallBundles(4))
+	retries := counting(telemetry.ReadRetries)
+	r.add(stream, 12)
+	r.open(stream)
+	got := numbersOf(t, r.bundle().commit().got)
+	r.server.Kill()
+	for i := 0; retries() == 0; i++ { // what was fetched before is emitted all the same
+		got = append(got, numbersOf(t, r.bundle().got)...)
+		if i == 100 {
+			t.Fatal("Redis is down, and the reader has not noticed")
+		}
+	}
+	r.server.Restart()
+	got = append(got, numbersOf(t, r.read(12-len(got)))...)
+	r.add(stream, 3)
+	got = append(got, numbersOf(t, r.read(3))...)
+	wantEqual(t, "emitted entries", got, upTo(1, 15))
+}
+
+func TestRedisDownForLongerThanRetryForFailsWithOneClearError(t *testing.T) {
+	r := newRunner(t, func(cfg *Config) { cfg.RetryFor = 200 * time.Millisecond })
+	r.add(stream, 2)
+	r.open(stream)
+	r.bundle().want(1, 2)
+	r.server.Kill()
+	start := time.Now()
+	var err error
+	for err == nil {
+		if time.Since(start) > patience {
+			t.Fatal("the read goes on without Redis")
+		}
+		err = r.try(mishap{}).err
+	}
+	want := fmt.Sprintf("partition %s: Redis out of reach for ", stream)
+	if !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("error %q, want one line that begins with %q", err, want)
+	}
+	if took := time.Since(start); took < r.cfg.RetryFor {
+		t.Errorf("gave up after %v, want not before %v", took, r.cfg.RetryFor)
+	}
+}
+
+func TestAcknowledgementsThatFailAreLeftToALaterBundle(t *testing.T) {
+	r := newRunner(t)
+	r.add(stream, 3)
+	r.open(stream)
+	r.bundle().want(1, 2, 3)
+	acks := r.reader().acks
+	acks.giveUp(leftovers{span: idRange{to: r.restriction(stream).Position}})
+	r.bundle().want().commit()
+	r.wantPending()
+	if acks.hasFailed() {
+		t.Error("the acknowledgements still count as failed")
+	}
+}

@@ -55,8 +55,8 @@ func Example() {
 	if !beam.Initialized() {
 		beam.Init()
 	}
-	server := miniredis.NewMiniRedis()
-	if err := server.Start(); err != nil {
+	server, err := miniredis.Run()
+	if err != nil {
 		log.Fatal(err)
 	}
 	defer server.Close()
@@ -67,7 +67,7 @@ func Example() {
 	addOrder(server, "anna", "120.00")
 
 	if err := copyLargeOrders(context.Background(), "redis://"+server.Addr()); err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
 	}
 	for _, order := range ordersIn(server, "large-orders") {
 		fmt.Println(order)

@@ -2,7 +2,6 @@ package redisio
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
@@ -35,10 +34,7 @@ func Read(s beam.Scope, c Conn, t Topic, group string, opts ...ReadOption) beam.
 // TryRead is [Read], but returns an error that names every mistake in the
 // configuration.
 func TryRead(s beam.Scope, c Conn, t Topic, group string, opts ...ReadOption) (beam.PCollection, error) {
-	cfg, err := readConfig(c, t, group, opts)
-	if err == nil && cfg.DeliveryLimit > 0 && cfg.ErrorStream == "" {
-		err = errors.New("WithDeliveryLimit: entries beyond the limit need a place to go: use ReadWithFailed, or WithErrorStream")
-	}
+	cfg, err := readConfig(s, c, t, group, false, opts)
 	if err != nil {
 		return beam.PCollection{}, err
 	}
@@ -64,40 +60,43 @@ func ReadWithFailed(s beam.Scope, c Conn, t Topic, group string, opts ...ReadOpt
 // TryReadWithFailed is [ReadWithFailed], but returns an error that names every
 // mistake in the configuration.
 func TryReadWithFailed(s beam.Scope, c Conn, t Topic, group string, opts ...ReadOption) (msgs, failed beam.PCollection, err error) {
-	cfg, err := readConfig(c, t, group, opts)
+	cfg, err := readConfig(s, c, t, group, true, opts)
 	if err != nil {
 		return beam.PCollection{}, beam.PCollection{}, err
 	}
-	cfg.CollectFailed = true
 	msgs, failed = read(s, t, cfg)
 	return msgs, failed, nil
 }
 
 // readConfig collects every mistake before it gives up.
-func readConfig(c Conn, t Topic, group string, opts []ReadOption) (sdf.Config, error) {
+func readConfig(s beam.Scope, c Conn, t Topic, group string, collectFailed bool, opts []ReadOption) (sdf.Config, error) {
 	cfg := sdf.Defaults()
-	cfg.Conn, cfg.Group = c, group
-	errs := []error{c.Validate(), t.Validate(), notEmpty("group", group)}
+	cfg.Conn, cfg.Group, cfg.CollectFailed = c, group, collectFailed
+	errs := []error{validScope(s), c.Validate(), t.Validate(), notEmpty("group", group)}
 	for _, o := range opts {
 		errs = append(errs, o.applyRead(&cfg))
 	}
-	errs = append(errs, checkStops(&cfg))
-	if cfg.EventTimeField != "" && cfg.EventTimeFn != nil {
-		errs = append(errs, errors.New("WithEventTime and WithEventTimeField exclude each other"))
-	}
-	for _, p := range t.Parts() {
-		if cfg.ErrorStream == p.Stream {
-			errs = append(errs, fmt.Errorf("WithErrorStream: %q is a partition of the topic that is read", p.Stream))
-		}
-	}
+	errs = append(errs, checkTogether(&cfg)...)
+	errs = append(errs, checkErrorStream(cfg.ErrorStream, t, "read"))
 	return cfg, errors.Join(errs...)
 }
 
-func checkStops(cfg *sdf.Config) error {
+// checkTogether finds the options that do not go together, in whatever order
+// they were given.
+func checkTogether(cfg *sdf.Config) (errs []error) {
 	if cfg.StopAtLatest && cfg.StopAt != nil {
-		return errors.New("WithStopAtLatest excludes WithStopAt and WithStopAtTime")
+		errs = append(errs, errors.New("WithStopAtLatest excludes WithStopAt and WithStopAtTime"))
 	}
-	return nil
+	if cfg.EventTimeField != "" && cfg.EventTimeFn != nil {
+		errs = append(errs, errors.New("WithEventTime and WithEventTimeField exclude each other"))
+	}
+	if cfg.DeliveryLimit > 0 && cfg.Ack == NoAck {
+		errs = append(errs, errors.New("WithDeliveryLimit: with no-ack the server does not count deliveries"))
+	}
+	if cfg.DeliveryLimit > 0 && cfg.ErrorStream == "" && !cfg.CollectFailed {
+		errs = append(errs, errors.New("WithDeliveryLimit: entries beyond the limit need a place to go: use ReadWithFailed, or WithErrorStream"))
+	}
+	return errs
 }
 
 // read makes one element of each partition and reads them. Each stays one
@@ -106,6 +105,6 @@ func checkStops(cfg *sdf.Config) error {
 func read(s beam.Scope, t Topic, cfg sdf.Config) (msgs, failed beam.PCollection) {
 	finalize.Enable()
 	s = scope(s, "Read")
-	parts := beam.CreateList(s, t.Parts())
+	parts := beam.CreateList(s, sdf.Place(t.Parts(), keyGroups()))
 	return beam.ParDo2(s, &sdf.ReadFn{Config: cfg}, parts)
 }

@@ -141,9 +141,6 @@ func WithDeliveryLimit(n int) ReadOption {
 		if n < sdf.MinDeliveryLimit {
 			return fmt.Errorf("WithDeliveryLimit: %d is below %d: one delivery in company, two alone", n, sdf.MinDeliveryLimit)
 		}
-		if cfg.Ack == NoAck {
-			return errors.New("WithDeliveryLimit: with no-ack the server does not count deliveries")
-		}
 		return nil
 	})
 }
@@ -189,12 +186,18 @@ func WithEventTime(fn func(Message) (time.Time, error)) ReadOption {
 // requireNamed refuses functions that a worker could not find by their name.
 func requireNamed(fn any) error {
 	f := reflectx.MakeFunc(fn)
-	if !strings.Contains(f.Name(), ".func") {
+	if isTopLevel(f.Name()) {
 		if _, err := runtime.ResolveFunction(f.Name(), f.Type()); err == nil {
 			return nil
 		}
 	}
 	return fmt.Errorf("%s cannot be found by a worker: make it a named function and register it in an init function with register.Function1x2", f.Name())
+}
+
+// isTopLevel tells a function of a package from closures, methods and
+// instances of generic functions, whose names can come to mean another one.
+func isTopLevel(name string) bool {
+	return strings.Count(name[strings.LastIndex(name, "/")+1:], ".") == 1
 }
 
 // WithStopAtLatest ends the read at the last entry that each partition holds

@@ -151,6 +151,16 @@ func WithErrorStream(key string) interface {
 	return errorStream(key)
 }
 
+// checkErrorStream refuses to mix dead letters with the data of t.
+func checkErrorStream(key string, t Topic, how string) error {
+	for _, p := range t.Parts() {
+		if key == p.Stream {
+			return fmt.Errorf("WithErrorStream: %q is a partition of the topic that is %s", key, how)
+		}
+	}
+	return nil
+}
+
 type keyField string
 
 // WithKeyField names the field of an entry that carries the message's key.
@@ -161,6 +171,13 @@ func WithKeyField(name string) interface {
 	WriteOption
 } {
 	return keyField(name)
+}
+
+func validScope(s beam.Scope) error {
+	if !s.IsValid() {
+		return errors.New("s: not a valid scope; take it from beam.Pipeline.Root")
+	}
+	return nil
 }
 
 // scope gives the transform a scope of its own.

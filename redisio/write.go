@@ -3,6 +3,7 @@ package redisio
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -33,20 +34,28 @@ func Write(s beam.Scope, c Conn, t Topic, msgs beam.PCollection, opts ...WriteOp
 // configuration.
 func TryWrite(s beam.Scope, c Conn, t Topic, msgs beam.PCollection, opts ...WriteOption) (Result, error) {
 	cfg := sinks.WriteConfig{Conn: c, Topic: t, KeyField: sinks.DefaultKeyField}
-	errs := []error{c.Validate(), t.Validate()}
-	if !msgs.IsValid() {
-		errs = append(errs, errors.New("msgs: not a valid PCollection"))
-	}
+	errs := []error{validScope(s), c.Validate(), t.Validate(), areMessages(msgs)}
 	for _, o := range opts {
 		errs = append(errs, o.applyWrite(&cfg))
 	}
-	if err := cfg.Batch.Validate(); err != nil {
-		errs = append(errs, err)
+	if cfg.Batch.Interval > 0 && cfg.Batch.AtBundleEnd {
+		errs = append(errs, errors.New("WithFlushInterval and WithFlushAtBundleEnd exclude each other"))
 	}
+	errs = append(errs, checkErrorStream(cfg.ErrorStream, t, "written"))
 	if err := errors.Join(errs...); err != nil {
 		return Result{}, err
 	}
 	return sinks.WriteStream(s, cfg, msgs), nil
+}
+
+func areMessages(msgs beam.PCollection) error {
+	switch {
+	case !msgs.IsValid():
+		return errors.New("msgs: not a valid PCollection")
+	case msgs.Type().Type() != reflect.TypeFor[Message]():
+		return fmt.Errorf("msgs: a PCollection of %v, want one of redisio.Message", msgs.Type())
+	}
+	return nil
 }
 
 // WriteOption sets an option of [Write].

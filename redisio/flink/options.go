@@ -11,6 +11,8 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/options/jobopts"
 	"google.golang.org/protobuf/types/known/structpb"
+
+	"example.com/beamredis/redisio/sdf"
 )
 
 // options is what a job is submitted with.
@@ -52,7 +54,7 @@ func (o *options) register(fs *flag.FlagSet) {
 	fs.DurationVar(&o.checkpointing, "checkpointing_interval", 5*time.Second, "flink-streaming: `time` between checkpoints; entries are acknowledged when one completes; 0: no checkpoints")
 	fs.DurationVar(&o.bundleTime, "max_bundle_time", 10*time.Millisecond, "flink-streaming: how long, a `time`, a finished turn of a partition may wait for its next one")
 	fs.Int64Var(&o.bundleSize, "max_bundle_size", 1000, "flink-streaming: upper `number` of elements that Flink puts into a bundle")
-	fs.IntVar(&o.maxParallelism, "max_parallelism", defaultMaxParallelism, "flink-streaming: `number` of key groups, an upper bound of the parallelism; a job keeps it for ever")
+	fs.IntVar(&o.maxParallelism, "max_parallelism", sdf.KeyGroups, "flink-streaming: `number` of key groups, an upper bound of the parallelism; a job keeps it for ever")
 	fs.IntVar(&o.retries, "number_of_execution_retries", 10_000, "flink-streaming: `number` of restarts before the job fails; -1: as the cluster is configured")
 	fs.DurationVar(&o.retryDelay, "execution_retry_delay", time.Second, "flink-streaming: `time` to wait before a restart")
 	fs.StringVar(&o.stateBackend, "state_backend", "", "flink-streaming: rocksdb or filesystem; empty: as the cluster is configured")
@@ -64,10 +66,6 @@ func (o *options) register(fs *flag.FlagSet) {
 	fs.DurationVar(&o.startTimeout, "start_timeout", time.Minute, "flink-streaming: `time` within which the job must run, or it is cancelled")
 	fs.StringVar(&o.onInterrupt, "on_interrupt", "", "flink-streaming: what becomes of the job at SIGINT and SIGTERM: cancel or detach; empty: cancel with LOOPBACK, whose workers end with this process, else detach")
 }
-
-// defaultMaxParallelism is the number of key groups that Read places
-// partitions for.
-const defaultMaxParallelism = 128
 
 // optionsFromFlags returns what the flags say, or an error that lists every
 // mistake in them.

@@ -12,8 +12,9 @@ import (
 
 // restClient asks Flink's REST interface what the job server does not tell.
 type restClient struct {
-	base string
-	http http.Client
+	base   string
+	http   http.Client
+	before map[string]bool // IDs of jobs that were there before
 }
 
 func newRESTClient(base string) *restClient {
@@ -28,7 +29,8 @@ type overview struct {
 }
 
 func (c *restClient) overview(ctx context.Context) (o overview, err error) {
-	return o, c.get(ctx, "/overview", &o)
+	err = c.get(ctx, "/overview", &o)
+	return o, err
 }
 
 // flinkJob is a job as Flink lists it.
@@ -61,20 +63,33 @@ func (j flinkJob) runs() bool {
 	return j.State == "RUNNING" && j.Tasks.Total > 0 && j.Tasks.Running+j.Tasks.Finished == j.Tasks.Total
 }
 
-// job returns the latest job of that name; ok is false if there is none.
-func (c *restClient) job(ctx context.Context, name string) (job flinkJob, ok bool, err error) {
+func (c *restClient) jobs(ctx context.Context) ([]flinkJob, error) {
 	var list struct {
 		Jobs []flinkJob `json:"jobs"`
 	}
-	if err := c.get(ctx, "/jobs/overview", &list); err != nil {
-		return job, false, err
+	err := c.get(ctx, "/jobs/overview", &list)
+	return list.Jobs, err
+}
+
+// passOver makes job leave out the jobs of now, which may have the same name. If
+// Flink does not answer, there is nothing to be mistaken for the job either.
+func (c *restClient) passOver(ctx context.Context) {
+	jobs, _ := c.jobs(ctx)
+	c.before = map[string]bool{}
+	for _, j := range jobs {
+		c.before[j.ID] = true
 	}
-	for _, j := range list.Jobs {
-		if j.Name == name && (!ok || j.Start >= job.Start) {
+}
+
+// job returns the latest job of that name; ok is false if there is none.
+func (c *restClient) job(ctx context.Context, name string) (job flinkJob, ok bool, err error) {
+	jobs, err := c.jobs(ctx)
+	for _, j := range jobs {
+		if j.Name == name && !c.before[j.ID] && (!ok || j.Start >= job.Start) {
 			job, ok = j, true
 		}
 	}
-	return job, ok, nil
+	return job, ok, err
 }
 
 // failure is why the job failed or restarted last; empty if it did not.
@@ -100,22 +115,22 @@ func (c *restClient) get(ctx context.Context, path string, into any) error {
 func (c *restClient) do(ctx context.Context, method, path string, into any) error {
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, http.NoBody)
 	if err != nil {
-		return fmt.Errorf("Flink's REST at %s: %w", c.base, err)
+		return fmt.Errorf("asking Flink's REST at %s: %w", c.base, err)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return fmt.Errorf("Flink's REST at %s: %w", c.base, err)
+		return fmt.Errorf("asking Flink's REST at %s: %w", c.base, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode >= 300 {
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 500)) // the status says enough
-		return fmt.Errorf("Flink's REST at %s: %s: %s", c.base, resp.Status, text)
+		return fmt.Errorf("asking Flink's REST at %s: %s: %s", c.base, resp.Status, text)
 	}
 	if into == nil {
 		return nil
 	}
 	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
-		return fmt.Errorf("Flink's REST at %s gave no JSON for %s (is it Flink?): %w", c.base, path, err)
+		return fmt.Errorf("asking REST at %s for %s gave no JSON (is it Flink?): %w", c.base, path, err)
 	}
 	return nil
 }
@@ -126,7 +141,7 @@ func rootCauses(trace string) string {
 	var causes []string
 	for line := range strings.Lines(trace) {
 		line = strings.TrimSpace(line)
-		if line == "" || strings.HasPrefix(line, "at ") || strings.HasPrefix(line, "... ") {
+		if line == "" || strings.HasPrefix(line, "at ") || strings.HasPrefix(line, "... ") || strings.HasPrefix(line, "Suppressed: ") {
 			continue
 		}
 		text := withoutClass(strings.TrimPrefix(line, "Caused by: "))

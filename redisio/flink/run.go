@@ -21,6 +21,7 @@ import (
 func (s *submission) run(ctx context.Context) (beam.PipelineResult, error) {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	s.flink.passOver(ctx)
 	if err := s.submit(ctx); err != nil {
 		return nil, err
 	}
@@ -33,66 +34,83 @@ func (s *submission) run(ctx context.Context) (beam.PipelineResult, error) {
 
 	started := make(chan error, 1)
 	go func() { started <- s.awaitStart(following) }()
+	completed := make(chan bool, 1)
 	for {
 		select {
 		case err := <-ended:
 			return s.result(ctx), err
 		case err := <-started:
 			if err != nil {
-				return nil, errors.Join(err, s.abort(ctx, ended))
+				return nil, errors.Join(err, s.abort(ctx))
 			}
 			if s.options.async {
 				fmt.Println(s.jobID)
 				return s.result(ctx), nil
 			}
 			started = nil
+			if s.options.streaming {
+				go func() { completed <- s.awaitCompletion(following) }()
+			}
+		case done := <-completed:
+			if done {
+				return s.result(ctx), s.complete(ctx)
+			}
 		case <-ctx.Done():
-			return s.interrupted(ctx, ended)
+			return s.interrupted(ctx)
 		}
 	}
 }
 
 // interrupted leaves the job alone, or cancels it.
-func (s *submission) interrupted(ctx context.Context, ended <-chan error) (beam.PipelineResult, error) {
+func (s *submission) interrupted(ctx context.Context) (beam.PipelineResult, error) {
 	if s.options.onInterrupt == detach {
 		log.Infof(ctx, "interrupted: job %s goes on; cancel it on Flink's pages (%s)", s.jobID, s.options.rest)
 		return s.result(ctx), nil
 	}
 	log.Infof(ctx, "interrupted: job %s is cancelled", s.jobID)
-	return s.result(ctx), s.abort(ctx, ended)
+	return s.result(ctx), s.abort(ctx)
 }
 
 // cancelTimeout is how long a cancelled job may take to end.
-const cancelTimeout = 20 * time.Second
+const cancelTimeout = 30 * time.Second
 
-// abort cancels the job and waits for its end.
-func (s *submission) abort(ctx context.Context, ended <-chan error) error {
+// abort cancels the job and waits for its end. The job server alone is not
+// enough: it gives up following a job, and leaves it running on Flink.
+func (s *submission) abort(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cancelTimeout)
 	defer cancel()
-	if _, err := s.client.Cancel(ctx, &jobpb.CancelJobRequest{JobId: s.jobID}); err != nil {
-		if err := s.cancelOnFlink(ctx); err != nil {
-			return fmt.Errorf("job %s could not be cancelled and may go on: %w", s.jobID, err)
-		}
+	flinkErr := s.cancelOnFlink(ctx)
+	// The job server may have been started again and not know the job.
+	_, _ = s.client.Cancel(ctx, &jobpb.CancelJobRequest{JobId: s.jobID})
+	if flinkErr != nil {
+		return fmt.Errorf("job %s could not be cancelled and may go on; see to it on Flink's pages: %w", s.jobID, flinkErr)
 	}
-	select {
-	case <-ended:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("job %s was cancelled, and still runs after %v", s.jobID, cancelTimeout)
-	}
+	return nil
 }
 
-// cancelOnFlink cancels the job where the job server is gone or does not know
-// it any more.
+// cancelOnFlink cancels the job and waits until Flink is rid of it. A job that
+// the job server is still handing over appears a little later.
 func (s *submission) cancelOnFlink(ctx context.Context) error {
-	job, ok, err := s.flink.job(ctx, s.options.jobName)
-	if err != nil {
-		return err
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		job, ok, err := s.flink.job(ctx, s.options.jobName)
+		switch {
+		case err != nil:
+			return err
+		case ok && job.ended():
+			return nil
+		case ok && job.State != "CANCELLING":
+			if err := s.flink.cancel(ctx, job.ID); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("it was told to end, but Flink at %s has not ended it within %v", s.options.rest, cancelTimeout)
+		}
 	}
-	if !ok {
-		return fmt.Errorf("Flink at %s has no job %s", s.options.rest, s.options.jobName)
-	}
-	return s.flink.cancel(ctx, job.ID)
 }
 
 // result is what there is to tell of the job, metrics where the job server

@@ -3,6 +3,7 @@ package flink
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/log"
@@ -69,17 +70,21 @@ func (s *submission) look(ctx context.Context) (runs bool, in obstacle) {
 	case job.runs() || job.ended():
 		return true, obstacle{} // its end is told by follow
 	}
-	if why := s.flink.failure(ctx, job.ID); why != "" {
-		return false, obstacle{why, true}
+	why := s.flink.failure(ctx, job.ID)
+	if strings.Contains(why, noResources) || why == "" && job.Tasks.Scheduled+job.Tasks.Created > 0 {
+		if in := s.missingSlots(ctx); in != (obstacle{}) {
+			return false, in
+		}
 	}
-	return false, s.missingSlots(ctx, job)
+	return false, obstacle{why, why != ""}
 }
 
-// missingSlots tells whether the cluster has too few slots for the job.
-func (s *submission) missingSlots(ctx context.Context, job flinkJob) obstacle {
-	if job.Tasks.Scheduled+job.Tasks.Created == 0 {
-		return obstacle{}
-	}
+// noResources is what Flink says when it finds no slots, and all it says.
+const noResources = "minimum required resources"
+
+// missingSlots tells whether the cluster has too few slots for a job that has
+// none yet.
+func (s *submission) missingSlots(ctx context.Context) obstacle {
 	o, err := s.flink.overview(ctx)
 	need := max(1, s.options.parallelism)
 	switch {
@@ -87,6 +92,10 @@ func (s *submission) missingSlots(ctx context.Context, job flinkJob) obstacle {
 		return obstacle{}
 	case o.TaskManagers == 0:
 		return obstacle{fmt.Sprintf("Flink at %s has no TaskManager: start one (scripts/flink add-taskmanager)", s.options.rest), true}
+	case o.SlotsTotal < need:
+		// Those that are free say nothing: the job may hold the others.
+		return obstacle{fmt.Sprintf("Flink at %s has too few slots: the job needs %d, and there are %d; add a TaskManager or lower --parallelism",
+			s.options.rest, need, o.SlotsTotal), true}
 	}
 	return obstacle{fmt.Sprintf("Flink at %s has no free slots for it: the job needs %d, and %d of %d are free; cancel another job, add a TaskManager or lower --parallelism",
 		s.options.rest, need, o.SlotsAvailable, o.SlotsTotal), true}

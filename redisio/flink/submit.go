@@ -37,20 +37,20 @@ type submission struct {
 
 // prepare translates p and connects to the job server. The submission has to be
 // closed.
-func prepare(ctx context.Context, p *beam.Pipeline, o options) (s *submission, err error) {
-	s = &submission{options: o, flink: newRESTClient(o.rest)}
-	defer func() {
-		if err != nil {
-			s.close()
-		}
-	}()
-	if err := s.translate(ctx, p); err != nil {
+func prepare(ctx context.Context, p *beam.Pipeline, o options) (*submission, error) {
+	s := &submission{options: o, flink: newRESTClient(o.rest)}
+	err := s.translate(ctx, p)
+	if err == nil {
+		err = s.checkCheckpointing()
+	}
+	if err == nil {
+		err = s.connect(ctx)
+	}
+	if err != nil {
+		s.close()
 		return nil, err
 	}
-	if err := s.checkCheckpointing(); err != nil {
-		return nil, err
-	}
-	return s, s.connect(ctx)
+	return s, nil
 }
 
 func (s *submission) close() {
@@ -113,6 +113,7 @@ func (s *submission) checkCheckpointing() error {
 
 const (
 	dialTimeout   = 15 * time.Second
+	handshakeTime = 5 * time.Second
 	submitTimeout = 45 * time.Second
 )
 
@@ -126,7 +127,7 @@ func (s *submission) connect(ctx context.Context) error {
 		return fmt.Errorf("no job server at --endpoint=%s: %w; start one (scripts/flink up), or give its address", endpoint, err)
 	}
 	_ = probe.Close()
-	if s.conn, err = grpcx.Dial(ctx, endpoint, dialTimeout); err != nil {
+	if s.conn, err = grpcx.Dial(ctx, endpoint, handshakeTime); err != nil {
 		return fmt.Errorf("what listens at --endpoint=%s is no Beam job server (is it Flink's own port?): %w", endpoint, err)
 	}
 	s.cleanup = append(s.cleanup, func() { _ = s.conn.Close() })

@@ -39,7 +39,24 @@ func (s *server) wantUnhurt(n int, ended <-chan error) {
 	got := s.arrived(out)
 	s.t.Logf("%d of %d entries arrived twice", got.total()-n, n)
 	s.wantAtLeastOnce(got, n)
-	s.wantCaughtUp(in, group)
+	s.wantNothingPending(in, group)
+	s.wantReadToTheEnd(in, group)
+}
+
+// wantReadToTheEnd looks at IDs and not at the lag: Redis 7.0 keeps the count
+// that the lag comes from only in a rewritten append-only file, and takes an
+// old one for current after a crash.
+func (s *server) wantReadToTheEnd(t redisio.Topic, group string) {
+	s.t.Helper()
+	for _, p := range t.Parts() {
+		info, err := s.client.XInfoStream(s.t.Context(), p.Stream).Result()
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if at := s.group(p.Stream, group).LastDeliveredID; at != info.LastGeneratedID {
+			s.t.Errorf("the group has read %s up to %s, want %s, its last ID", p.Stream, at, info.LastGeneratedID)
+		}
+	}
 }
 
 func TestCopyGoesOnWhenRedisIsKilledAndRestarted(t *testing.T) {

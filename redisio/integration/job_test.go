@@ -101,6 +101,7 @@ func deadLetterMessage(d redisio.DeadLetter, emit func(redisio.Message)) {
 // copyJob copies in to out.
 type copyJob struct {
 	conn    redisio.Conn
+	source  redisio.Topic // in, unless set
 	opts    []redisio.ReadOption
 	watch   *watch                                              // between Read and Write, if set
 	between func(beam.Scope, beam.PCollection) beam.PCollection // between the watch and Write, if set
@@ -109,13 +110,17 @@ type copyJob struct {
 
 func (j copyJob) pipeline() *beam.Pipeline {
 	p, s := beam.NewPipelineWithRoot()
+	source := in
+	if j.source.Name != "" {
+		source = j.source
+	}
 	var msgs beam.PCollection
 	if opts := append([]redisio.ReadOption{redisio.WithStart(redisio.StartEarliest())}, j.opts...); j.dead {
 		var failed beam.PCollection
-		msgs, failed = redisio.ReadWithFailed(s, j.conn, in, group, opts...)
+		msgs, failed = redisio.ReadWithFailed(s, j.conn, source, group, opts...)
 		redisio.Write(s, j.conn, dead, beam.ParDo(s, deadLetterMessage, failed))
 	} else {
-		msgs = redisio.Read(s, j.conn, in, group, opts...)
+		msgs = redisio.Read(s, j.conn, source, group, opts...)
 	}
 	if j.watch != nil {
 		msgs = watched(s, j.watch, msgs)

@@ -51,7 +51,7 @@ func TestWatermarkOfAnEmptyPartitionIsTheServersClockBeforeTheRead(t *testing.T)
 	}
 }
 
-func TestWatermarkNeverGoesBack(t *testing.T) {
+func TestWatermarkNeverGoesBackWhateverHappens(t *testing.T) {
 	r := newRunner(t, smallBundles(3))
 	r.open(stream)
 	last := r.watermark()

@@ -39,7 +39,7 @@ func TestDiagnosisOfGroupAndStream(t *testing.T) {
 		"older copy, group at its end":    {state(id(40, 0), id(40, 0)), pos, false, remedy{replaced: true, at: id(40, 0)}, true},
 		"group set beyond its stream":     {state(id(40, 0), pos), pos, false, remedy{replaced: true, setGroup: true, at: id(40, 0)}, true},
 		"empty stream, group set beyond":  {state(id(0, 0), pos), pos, false, remedy{replaced: true, setGroup: true}, true},
-		"group beyond, the reader is not": {state(id(50, 3), id(99, 0)), pos, false, remedy{}, false},
+		"group beyond, the reader is not": {state(id(50, 3), id(99, 0)), pos, false, remedy{setGroup: true, at: pos}, true},
 		"start ahead of the stream":       {state(id(40, 0), pos), pos, true, remedy{}, false},
 		"start ahead, group destroyed":    {state(id(40, 0)), pos, true, remedy{createGroup: true, at: pos}, true},
 		"start ahead, stream not there":   {rdb.State{}, pos, true, remedy{createGroup: true, at: pos}, true},

@@ -20,6 +20,7 @@ func init() {
 	register.DoFn7x2[context.Context, *WatermarkEstimator, beam.BundleFinalization, *Tracker, topic.Partition,
 		func(beam.EventTime, message.Message), func(beam.EventTime, message.DeadLetter),
 		sdf.ProcessContinuation, error](&ReadFn{})
+	takeMissingEstimators()
 	register.Emitter2[beam.EventTime, message.Message]()
 	register.Emitter2[beam.EventTime, message.DeadLetter]()
 }

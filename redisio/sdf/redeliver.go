@@ -151,11 +151,13 @@ func (r *reader) claim(ctx context.Context, rows []rdb.PendingEntry, minIdle tim
 	if err != nil {
 		return err
 	}
-	if minIdle == 0 { // all of them were ours: what is missing is gone
-		if err := r.reportGone(ctx, entries, rows); err != nil {
+	missing := missingFrom(entries, rows)
+	if minIdle > 0 { // others may have been faster
+		if missing, err = r.absent(ctx, missing); err != nil {
 			return err
 		}
 	}
+	r.reportGone(ctx, missing)
 	b := &batch{entries: entries, bytes: bytes, kind: pendingBefore}
 	if r.cfg.DeliveryLimit > 0 {
 		b.deliveries = deliveriesOf(entries, rows)
@@ -165,6 +167,21 @@ func (r *reader) claim(ctx context.Context, rows []rdb.PendingEntry, minIdle tim
 	}
 	r.push(b)
 	return nil
+}
+
+// absent keeps those of ids that the stream no longer has. There are few, if
+// any.
+func (r *reader) absent(ctx context.Context, ids []message.EntryID) (gone []message.EntryID, err error) {
+	for _, id := range ids {
+		entries, _, err := r.client.Range(ctx, r.stream, id.Prev(), id, 1)
+		if err != nil {
+			return nil, err
+		}
+		if len(entries) == 0 {
+			gone = append(gone, id)
+		}
+	}
+	return gone, nil
 }
 
 func pendingIDs(rows []rdb.PendingEntry) []message.EntryID {

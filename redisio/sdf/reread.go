@@ -69,9 +69,7 @@ func (r *reader) checkPending(ctx context.Context, b *batch, upTo message.EntryI
 	if err != nil {
 		return err
 	}
-	if err := r.reportGone(ctx, b.entries, pending); err != nil {
-		return err
-	}
+	r.reportGone(ctx, missingFrom(b.entries, pending))
 	if r.onlyPend {
 		b.entries = keepPending(b.entries, pending)
 	}
@@ -113,23 +111,29 @@ func keepPending(entries []rdb.Entry, pending []rdb.PendingEntry) []rdb.Entry {
 	return kept
 }
 
-// reportGone counts the pending entries that the stream no longer has, and
-// lets the next finalization clear them.
-func (r *reader) reportGone(ctx context.Context, entries []rdb.Entry, pending []rdb.PendingEntry) error {
-	var gone []message.EntryID
+// missingFrom lists the pending entries that are not in entries; both are in
+// order.
+func missingFrom(entries []rdb.Entry, pending []rdb.PendingEntry) []message.EntryID {
+	var missing []message.EntryID
 	for _, p := range pending {
 		for len(entries) > 0 && entries[0].ID.Less(p.ID) {
 			entries = entries[1:]
 		}
 		if len(entries) == 0 || entries[0].ID != p.ID {
-			gone = append(gone, p.ID)
+			missing = append(missing, p.ID)
 		}
 	}
-	if len(gone) > 0 {
-		r.skipped = append(r.skipped, gone...)
-		telemetry.Lost.Add(ctx, int64(len(gone)))
-		r.warner.warnf(ctx, "lost", "%d entries of %s were deleted or trimmed while they were pending for group %s, first %s: they are lost",
-			len(gone), r.stream, r.cfg.Group, gone[0])
+	return missing
+}
+
+// reportGone counts pending entries that the stream no longer has, and lets the
+// next finalization clear them.
+func (r *reader) reportGone(ctx context.Context, gone []message.EntryID) {
+	if len(gone) == 0 {
+		return
 	}
-	return nil
+	r.skipped = append(r.skipped, gone...)
+	telemetry.Lost.Add(ctx, int64(len(gone)))
+	r.warner.warnf(ctx, "lost", "%d entries of %s were deleted or trimmed while they were pending for group %s, first %s: they are lost",
+		len(gone), r.stream, r.cfg.Group, gone[0])
 }

@@ -21,10 +21,10 @@ func TestPartitionEncodingIsStable(t *testing.T) {
 		part Partition
 		want string
 	}{
-		{Partition{}, "010000"},
-		{Partition{Stream: "orders:3", Index: 3, Count: 4}, "010608" + hex.EncodeToString([]byte("orders:3"))},
-		{Partition{Stream: "\x00\xff", Index: 200, Count: 300}, "019003d804" + "00ff"},
-		{Partition{Stream: "x", Index: -1, Count: math.MaxInt}, "0101feffffffffffffffff0178"},
+		{Partition{}, "02000000"},
+		{Partition{Stream: "orders:3", Index: 3, Count: 4}, "02060800" + hex.EncodeToString([]byte("orders:3"))},
+		{Partition{Stream: "\x00\xff", Index: 200, Count: 300, Salt: 300}, "029003d804ac02" + "00ff"},
+		{Partition{Stream: "x", Index: -1, Count: math.MaxInt, Salt: math.MaxUint32}, "0201feffffffffffffffff01ffffffff0f78"},
 	}
 	for _, tt := range tests {
 		b := AppendPartition(nil, tt.part)
@@ -44,12 +44,15 @@ func TestPartitionEncodingIsStable(t *testing.T) {
 func TestBadPartitionIsRefused(t *testing.T) {
 	tests := map[string]string{
 		"":                         `partition: cannot decode: no bytes`,
-		"00":                       `partition: cannot decode: version 0; this program reads version 1: run the pipeline with the library version that wrote it`,
-		"02060861":                 `partition: cannot decode: version 2; this program reads version 1: run the pipeline with the library version that wrote it`,
-		"01":                       `partition: cannot decode: the index is cut off or too large`,
-		"0180":                     `partition: cannot decode: the index is cut off or too large`,
-		"0106":                     `partition: cannot decode: the count is cut off or too large`,
-		"0106ffffffffffffffffff7f": `partition: cannot decode: the count is cut off or too large`,
+		"00":                       `partition: cannot decode: version 0; this program reads version 2: run the pipeline with the library version that wrote it`,
+		"01060861":                 `partition: cannot decode: version 1; this program reads version 2: run the pipeline with the library version that wrote it`,
+		"02060880":                 `partition: cannot decode: the salt is cut off or too large`,
+		"020608":                   `partition: cannot decode: the salt is cut off or too large`,
+		"0206088080808010":         `partition: cannot decode: the salt is cut off or too large`,
+		"02":                       `partition: cannot decode: the index is cut off or too large`,
+		"0280":                     `partition: cannot decode: the index is cut off or too large`,
+		"0206":                     `partition: cannot decode: the count is cut off or too large`,
+		"0206ffffffffffffffffff7f": `partition: cannot decode: the count is cut off or too large`,
 	}
 	for text, want := range tests {
 		b, err := hex.DecodeString(text)
@@ -69,7 +72,7 @@ func TestBadPartitionIsRefused(t *testing.T) {
 
 func FuzzDecodePartition(f *testing.F) {
 	f.Add([]byte{})
-	f.Add(AppendPartition(nil, Partition{Stream: "orders:3", Index: 3, Count: 4}))
+	f.Add(AppendPartition(nil, Partition{Stream: "orders:3", Index: 3, Count: 4, Salt: 200}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		part, err := DecodePartition(b)
 		if err != nil {
@@ -86,7 +89,7 @@ func FuzzDecodePartition(f *testing.F) {
 }
 
 func TestBeamUsesThePartitionCoder(t *testing.T) {
-	want := Partition{Stream: "a\xff", Index: 1, Count: 2}
+	want := Partition{Stream: "a\xff", Index: 1, Count: 2, Salt: 3}
 	var buf bytes.Buffer
 	if err := beam.NewElementEncoder(partitionType).Encode(want, &buf); err != nil {
 		t.Fatal(err)

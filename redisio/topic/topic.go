@@ -32,6 +32,9 @@ type Partition struct {
 	Index int
 	// Count is the number of partitions of the topic.
 	Count int
+	// Salt means nothing but that it changes the encoding, by which Flink decides
+	// where the partition is read.
+	Salt uint32
 }
 
 // Validate reports everything that is wrong with the topic, one line each,

@@ -12,6 +12,8 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/options/jobopts"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/x/beamx"
+
+	_ "example.com/beamredis/redisio/flink" // the runner flink-streaming
 )
 
 // Run runs p on the runner of the flag --runner, Prism by default. The error
@@ -73,23 +75,24 @@ func WorkersAreHere(runner string) bool {
 	case "", "prism", "prismrunner":
 		env := strings.ToLower(*jobopts.EnvironmentType)
 		return *jobopts.Endpoint == "" && (env == "" || env == "loopback")
-	case "direct", "directrunner":
-		return true
 	}
 	return false
 }
 
 // CheckRunner refuses a --runner that Beam does not know, for which Beam itself
-// would end the process.
+// would end the process, and the direct runner, which gives a splittable DoFn
+// no watermark estimator and so cannot run a Read.
 func CheckRunner() error {
-	known := []string{"", "prism", "PrismRunner", "direct", "DirectRunner", "dataflow", "DataflowRunner",
-		"flink", "FlinkRunner", "spark", "SparkRunner", "universal", "PortableRunner", "portable", "dot"}
-	for _, name := range known {
-		if *runners.Runner == name {
-			return nil
-		}
+	const want = "want prism, flink, spark, dataflow, portable or dot"
+	switch r := *runners.Runner; r {
+	case "", "prism", "PrismRunner", "dataflow", "DataflowRunner", "flink", "FlinkRunner", "spark", "SparkRunner",
+		"universal", "PortableRunner", "portable", "dot", "flink-streaming":
+		return nil
+	case "direct", "DirectRunner":
+		return fmt.Errorf("--runner: the direct runner cannot read Redis Streams: %s", want)
+	default:
+		return fmt.Errorf("--runner: %q is no runner: %s", r, want)
 	}
-	return fmt.Errorf("--runner: %q is no runner: want prism, direct, flink, spark, dataflow, portable or dot", *runners.Runner)
 }
 
 // Count returns what the counter of namespace and name came to in a run whose

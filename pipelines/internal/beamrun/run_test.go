@@ -57,7 +57,7 @@ func TestOnlyWarningsAndErrorsAreWrittenOnceAndAsLines(t *testing.T) {
 }
 
 func TestWorkersOfLocalRunnersAreHere(t *testing.T) {
-	for runner, want := range map[string]bool{"": true, "prism": true, "PrismRunner": true, "direct": true, "flink": false, "dataflow": false} {
+	for runner, want := range map[string]bool{"": true, "prism": true, "PrismRunner": true, "flink": false, "dataflow": false} {
 		if got := WorkersAreHere(runner); got != want {
 			t.Errorf("%q: %v, want %v", runner, got, want)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -48,10 +49,10 @@ type job struct {
 var jobs atomic.Int64
 
 func newJob(c *cluster, conn redisio.Conn, in redisio.Topic, parallelism int, opts ...redisio.ReadOption) *job {
-	return &job{cluster: c, name: fmt.Sprint("copy-", jobs.Add(1)), conn: conn, in: in, opts: opts, flags: map[string]string{
-		"endpoint": c.endpoint, "flink_rest": c.rest, "environment_type": "LOOPBACK", "environment_config": "",
+	return &job{cluster: c, name: fmt.Sprintf("copy-%d-%d", os.Getpid(), jobs.Add(1)), conn: conn, in: in, opts: opts, flags: map[string]string{
+		"endpoint": c.endpoint, "flink_rest": c.rest, "environment_type": "LOOPBACK", "environment_config": "", "on_interrupt": "cancel",
 		"parallelism": fmt.Sprint(parallelism), "checkpointing_interval": "1s", "execution_retry_delay": "500ms",
-		"savepoint_path": "", "start_timeout": "1m",
+		"savepoint_path": "", "state_backend": "", "state_backend_storage_path": "", "start_timeout": "1m", "runner": "flink-streaming",
 	}}
 }
 

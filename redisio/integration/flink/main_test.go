@@ -1,6 +1,7 @@
 // Package flink_test runs pipelines on a real Flink, which scripts/flink
-// starts, and against a real redis-server. It is skipped, visibly, where Java
-// or Maven is missing, and fails there if CI=true.
+// starts, and against a real redis-server. It runs with scripts/test --flink;
+// then it is skipped, visibly, where Java or Maven is missing, and fails there
+// if CI=true.
 package flink_test
 
 import (
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	_ "github.com/apache/beam/sdks/v2/go/pkg/beam/runners" // the flag --runner
 
 	_ "example.com/beamredis/redisio/flink"
 )
@@ -25,4 +27,12 @@ func TestMain(m *testing.M) {
 		code = max(code, 1)
 	}
 	os.Exit(code)
+}
+
+// sized returns full for a long run (BEAMREDIS_LONG=1).
+func sized(short, full int) int {
+	if os.Getenv("BEAMREDIS_LONG") == "1" {
+		return full
+	}
+	return short
 }

@@ -155,10 +155,13 @@ func (c *Client) WaitForEntries(ctx context.Context, at []Position, block time.D
 // patient is the client with a read timeout that begins after block: go-redis
 // gives a pipeline its read timeout, however long a command of it blocks.
 func (c *Client) patient(block time.Duration) redis.UniversalClient {
-	if single, ok := c.raw.(*redis.Client); ok {
-		return single.WithTimeout(c.cfg.ReadTimeout + block)
+	single, ok := c.raw.(*redis.Client)
+	if !ok {
+		return c.raw
 	}
-	return c.raw
+	patient := single.WithTimeout(c.cfg.ReadTimeout + block)
+	patient.AddHook(honestErrors{}) // which WithTimeout leaves out
+	return patient
 }
 
 func parseStreamNames(raw []byte) ([]string, error) {

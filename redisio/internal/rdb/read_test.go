@@ -257,6 +257,21 @@ func TestWaitOutlastsNoReadTimeout(t *testing.T) {
 	}
 }
 
+func TestWaitKeepsThePasswordOutOfItsErrors(t *testing.T) {
+	const secret = "s3cr3t"
+	s := redistest.Start(t, redistest.Args("--rename-command", "AUTH", "", "--rename-command", "HELLO", ""))
+	cfg := s.Config()
+	cfg.Password = secret
+	c, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = c.WaitForEntries(t.Context(), []Position{{"a", eid(1, 0)}}, time.Millisecond)
+	if err == nil || strings.Contains(err.Error(), secret) {
+		t.Errorf("error %v, want one without the password", err)
+	}
+}
+
 func TestWaitEndsWithItsContext(t *testing.T) {
 	c := clientOf(t, redistest.Start(t), 3)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)

@@ -14,8 +14,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"example.com/beamredis/redisio/conn"
 	"example.com/beamredis/internal/redisserver"
+	"example.com/beamredis/redisio/conn"
 )
 
 // startTimeout bounds a start and restart, loading of the data included.

@@ -1,0 +1,96 @@
+package sdf
+
+import (
+	"runtime"
+	"testing"
+)
+
+func TestCountOfAFetchAdaptsToTheSizeOfEntries(t *testing.T) {
+	r := newRunner(t)
+	r.addLarge(250, 100<<10)
+	r.open(stream)
+	r.bundle()
+	most, previous := int64(0), r.groupInfo().Pending
+	for range 100 {
+		r.bundle()
+		if pending := r.groupInfo().Pending; pending > previous {
+			most, previous = max(most, pending-previous), pending
+		}
+	}
+	// A bundle emits 8 MiB, and one fetch of 1 MiB is ahead of it.
+	if most*(100<<10) > 12<<20 {
+		t.Errorf("a bundle fetched %d entries of 100 KiB", most)
+	}
+	if n := r.reader().size.count(); n < 5 || n > 20 {
+		t.Errorf("the next fetch asks for %d entries of 100 KiB, want about 10", n)
+	}
+}
+
+func TestBudgetGetsBackWhatReadersHeld(t *testing.T) {
+	settled := func() bool {
+		runtime.GC()
+		return fetchedBytes.Load() == 0 && waitingIDs.Load() == 0
+	}
+	t.Run("readers come and go", func(t *testing.T) {
+		r := newRunner(t, smallBundles(10))
+		r.addLarge(200, 1000)
+		r.open(stream)
+		for range 3 {
+			r.bundle() // never finalized
+			if fetchedBytes.Load() == 0 || waitingIDs.Load() == 0 {
+				t.Fatal("nothing is counted, so nothing can be given back")
+			}
+			r.newWorker()
+		}
+	})
+	eventually(t, "what dead connections held is given back", settled)
+}
+
+func TestBytesInMemoryAreGivenBackWhenTheyAreEmitted(t *testing.T) {
+	r := newRunner(t)
+	r.addLarge(300, 1000)
+	r.open(stream)
+	r.read(300)
+	r.bundle()
+	if got := r.reader().held.bytes.Load(); got != 0 {
+		t.Errorf("the reader holds %d bytes after all is emitted, want 0", got)
+	}
+}
+
+// More IDs wait than are to be kept: bundles remember ranges, and acknowledge
+// the same.
+func TestWaitingIDsBeyondTheBoundBecomeRanges(t *testing.T) {
+	waitingIDs.Add(maxWaitingIDs)
+	defer waitingIDs.Add(-maxWaitingIDs)
+	r := newRunner(t, smallBundles(10))
+	leavePending(r, r.cfg.Consumer, 3)
+	r.open(stream)
+	r.add(stream, 27)
+	waiting := waitingIDs.Load()
+	first, second, third := r.bundle(), r.bundle(), r.bundle()
+	if n := waitingIDs.Load() - waiting; n > 3 {
+		t.Errorf("%d more IDs wait, want those of the 3 redeliveries at most", n)
+	}
+	second.commit()
+	wantEqual(t, "pending", r.pending(), append(upTo(1, 10), upTo(21, 30)...))
+	first.commit()
+	third.commit()
+	r.wantPending()
+}
+
+func TestLeaseIsForOneBundleAtATime(t *testing.T) {
+	m := &memory{readers: map[readerKey]*reader{}}
+	r := newRunner(t)
+	fresh := func() *reader { return newReader(r.worker.fn.client, &r.cfg, stream) }
+	key := keyOf(&r.cfg, stream)
+	first := m.lease(key, fresh)
+	second := m.lease(key, fresh)
+	if first == second {
+		t.Fatal("two bundles have the same reader")
+	}
+	m.release(second)
+	m.release(first)
+	if m.lease(key, fresh) != first {
+		t.Error("the reader was forgotten")
+	}
+}

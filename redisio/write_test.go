@@ -1,0 +1,162 @@
+package redisio
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/direct"
+	"github.com/google/go-cmp/cmp"
+
+	"example.com/beamredis/redisio/internal/redistest"
+	"example.com/beamredis/redisio/sinks"
+)
+
+// someMessages is a PCollection of three messages.
+func someMessages(s beam.Scope) beam.PCollection {
+	return beam.Create(s, Message{Key: "a", Fields: []Field{{Name: "n", Value: "1"}}},
+		Message{Key: "b", Fields: []Field{{Name: "n", Value: "2"}}}, Message{Key: "a", Fields: []Field{{Name: "n", Value: "3"}}})
+}
+
+func TestWriteOptionsSetWhatTheySay(t *testing.T) {
+	for name, tc := range map[string]struct {
+		opt  WriteOption
+		want func(*sinks.WriteConfig)
+	}{
+		"WithBatchCount":       {WithBatchCount(7), func(c *sinks.WriteConfig) { c.Batch.MaxCount = 7 }},
+		"WithBatchBytes":       {WithBatchBytes(7), func(c *sinks.WriteConfig) { c.Batch.MaxBytes = 7 }},
+		"WithFlushInterval":    {WithFlushInterval(7), func(c *sinks.WriteConfig) { c.Batch.Interval = 7 }},
+		"WithFlushAtBundleEnd": {WithFlushAtBundleEnd(), func(c *sinks.WriteConfig) { c.Batch.AtBundleEnd = true }},
+		"WithWriteRetry":       {WithWriteRetry(7), func(c *sinks.WriteConfig) { c.Batch.Deadline = 7 }},
+		"WithErrorStream":      {WithErrorStream("errors"), func(c *sinks.WriteConfig) { c.ErrorStream = "errors" }},
+		"WithKeyField":         {WithKeyField("k"), func(c *sinks.WriteConfig) { c.KeyField = "k" }},
+		"WithKeyField empty":   {WithKeyField(""), func(c *sinks.WriteConfig) { c.KeyField = "" }},
+	} {
+		got, want := sinks.WriteConfig{KeyField: "_key"}, sinks.WriteConfig{KeyField: "_key"}
+		tc.want(&want)
+		if err := tc.opt.applyWrite(&got); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+func TestWriteDefaultsAreTheDocumentedValues(t *testing.T) {
+	got := sinks.BatchOptions{}.WithDefaults()
+	want := sinks.BatchOptions{MaxCount: 1000, MaxBytes: 1 << 20, Deadline: time.Minute}
+	if diff := cmp.Diff(want, got); diff != "" || sinks.DefaultKeyField != "_key" {
+		t.Errorf("key field %q (-want +got):\n%s", sinks.DefaultKeyField, diff)
+	}
+}
+
+func TestMistakesOfAWriteNameTheOption(t *testing.T) {
+	for name, tc := range map[string]struct {
+		opts []WriteOption
+		want []string
+	}{
+		"count":            {[]WriteOption{WithBatchCount(0)}, []string{"WithBatchCount: 0 is not positive"}},
+		"bytes":            {[]WriteOption{WithBatchBytes(-1)}, []string{"WithBatchBytes: -1 is not positive"}},
+		"interval":         {[]WriteOption{WithFlushInterval(-time.Second)}, []string{"WithFlushInterval: -1s is not positive"}},
+		"retry":            {[]WriteOption{WithWriteRetry(0)}, []string{"WithWriteRetry: 0s is not positive"}},
+		"two ways":         {[]WriteOption{WithFlushAtBundleEnd(), WithFlushInterval(1)}, []string{"WithFlushInterval and WithFlushAtBundleEnd exclude each other"}},
+		"error stream":     {[]WriteOption{WithErrorStream("")}, []string{"WithErrorStream: is empty"}},
+		"own error stream": {[]WriteOption{WithErrorStream("orders:0")}, []string{`WithErrorStream: "orders:0" is a partition of the topic that is written`}},
+		"all at once":      {[]WriteOption{WithBatchCount(-1), WithWriteRetry(-1)}, []string{"WithBatchCount: -1 is not positive", "WithWriteRetry: -1ns"}},
+	} {
+		s := beam.NewPipeline().Root()
+		_, err := TryWrite(s, somehost, orders, someMessages(s), tc.opts...)
+		if err == nil {
+			t.Errorf("%s: accepted", name)
+			continue
+		}
+		if lines := strings.Split(err.Error(), "\n"); len(lines) != len(tc.want) {
+			t.Errorf("%s: %d complaints, want %d:\n%v", name, len(lines), len(tc.want), err)
+		}
+		for _, want := range tc.want {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: error %q does not say %q", name, err, want)
+			}
+		}
+	}
+}
+
+func TestEveryMistakeOfAWriteIsReportedAtOnce(t *testing.T) {
+	_, err := TryWrite(beam.Scope{}, Conn{Addr: "no-port"}, Topic{Name: "t"}, beam.PCollection{}, WithBatchCount(0))
+	for _, want := range []string{"not a valid scope", "no-port", "Partitions is 0", "not a valid PCollection", "WithBatchCount"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in the error:\n%v", want, err)
+		}
+	}
+}
+
+func TestWriteTakesMessagesOnly(t *testing.T) {
+	s := beam.NewPipeline().Root()
+	words := beam.Create(s, "a", "b")
+	_, err := TryWrite(s, somehost, orders, words)
+	if err == nil || !strings.Contains(err.Error(), "a PCollection of string, want one of redisio.Message") {
+		t.Errorf("error %v, want one that names both types", err)
+	}
+	pairs := beam.ParDo(s, pair, words)
+	if _, err := TryWrite(s, somehost, orders, pairs); err == nil {
+		t.Error("a PCollection of pairs was accepted")
+	}
+	wantPanic(t, "want one of redisio.Message", func() { Write(s, somehost, orders, words) })
+}
+
+func pair(word string) (string, Message) { return word, Message{} }
+
+func TestDirectRunnerWritesEverythingInOrder(t *testing.T) {
+	s := redistest.Start(t)
+	p, root := beam.NewPipelineWithRoot()
+	Write(root, s.Config(), Topic{Name: "out", Partitions: 1}, someMessages(root), WithKeyField("who"))
+	if _, err := direct.Execute(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	var got []map[string]any
+	for _, e := range s.Client().XRange(t.Context(), "out:0", "-", "+").Val() {
+		got = append(got, e.Values)
+	}
+	want := []map[string]any{{"who": "a", "n": "1"}, {"who": "b", "n": "2"}, {"who": "a", "n": "3"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestDirectRunnerHandsOverWhatCannotBeWritten(t *testing.T) {
+	s := redistest.Start(t)
+	if err := s.Client().Set(t.Context(), "out:0", "not a stream", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	resetCollected()
+	p, root := beam.NewPipelineWithRoot()
+	res := Write(root, s.Config(), Topic{Name: "out", Partitions: 1}, someMessages(root))
+	beam.ParDo0(root, collectFailed, res.Failed())
+	if _, err := direct.Execute(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	var keys []string
+	for _, d := range collected.failed {
+		keys = append(keys, d.Message.Key)
+		if d.Destination != "out:0" || !strings.Contains(d.Reason, "WRONGTYPE") {
+			t.Errorf("dead letter %+v", d)
+		}
+	}
+	if diff := cmp.Diff([]string{"a", "b", "a"}, keys); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestWhatCannotBeWrittenFailsTheWriteWhereNobodyCollects(t *testing.T) {
+	s := redistest.Start(t)
+	if err := s.Client().Set(t.Context(), "out:0", "not a stream", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	p, root := beam.NewPipelineWithRoot()
+	Write(root, s.Config(), Topic{Name: "out", Partitions: 1}, someMessages(root))
+	if _, err := direct.Execute(t.Context(), p); err == nil || !strings.Contains(err.Error(), "WRONGTYPE") {
+		t.Errorf("error %v, want WRONGTYPE", err)
+	}
+}

@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 
@@ -63,7 +64,7 @@ func (s *server) take(stream string) (int, error) {
 	ctx := context.Background()
 	streams, err := s.client.XReadGroup(ctx, &redis.XReadGroupArgs{
 		Group: group, Consumer: "other", Streams: []string{stream, ">"}, Count: 20, Block: -1}).Result()
-	if err == redis.Nil {
+	if errors.Is(err, redis.Nil) {
 		return 0, nil
 	}
 	if err != nil {

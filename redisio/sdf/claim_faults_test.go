@@ -128,7 +128,7 @@ func TestRedisDownForLongerThanRetryForFailsWithOneClearError(t *testing.T) {
 		}
 		err = r.try(mishap{}).err
 	}
-	want := fmt.Sprintf("partition %s: Redis out of reach for ", stream)
+	want := fmt.Sprintf("partition %s: redis out of reach for ", stream)
 	if !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 		t.Errorf("error %q, want one line that begins with %q", err, want)
 	}

@@ -136,7 +136,7 @@ func (r *reader) giveBack(ctx context.Context, pos message.EntryID) error {
 // moves the watermark, and lets the reader remember where it stands.
 func (t *turn) close(ctx context.Context) {
 	rest := t.tr.Restriction()
-	t.settle(ctx)
+	t.settle()
 	t.we.advance(t.watermark(rest).value())
 	t.r.end(rest)
 	t.count(ctx)
@@ -150,7 +150,7 @@ func (t *turn) close(ctx context.Context) {
 
 // settle makes a receipt of everything that this bundle's finalization has to
 // acknowledge.
-func (t *turn) settle(ctx context.Context) {
+func (t *turn) settle() {
 	r := t.r
 	failed := r.acks.takeFailed()
 	others := append(append(t.others, r.skipped...), failed.ids...)

@@ -248,7 +248,7 @@ func TestReaderThatMovedOnIsNotToldOldNews(t *testing.T) {
 }
 
 func TestWaitEndsWithItsContext(t *testing.T) {
-	bubble(t, func(t *testing.T, h *hub, q *quietServer) {
+	bubble(t, func(t *testing.T, h *hub, _ *quietServer) {
 		s := spotsOf(h, "a")
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(30*time.Millisecond, cancel)

@@ -68,6 +68,7 @@ func (t *turn) run(ctx context.Context) (ended bool, err error) {
 	t.started = time.Now()
 	peers := t.r.hub.visit(t.r.spot, &t.scope.thread)
 	t.until = t.started.Add(max(minTurn, t.cfg.BundleTime/time.Duration(max(1, peers))))
+	t.tr.SetBacklog(float64(t.r.backlog))
 	if t.heldBack() {
 		return false, nil
 	}
@@ -289,7 +290,7 @@ func (t *turn) outOfReach(ctx context.Context, err error) error {
 		t.r.failedSince = now
 	}
 	if down := now.Sub(t.r.failedSince); down > t.cfg.RetryFor {
-		return fmt.Errorf("Redis out of reach for %s: %w", down.Round(time.Second), err)
+		return fmt.Errorf("redis out of reach for %s: %w", down.Round(time.Second), err)
 	}
 	telemetry.ReadRetries.Add(ctx, 1)
 	t.r.warner.warnf(ctx, "unreachable", "partition %s: will try again for %s: %v", t.r.stream, t.cfg.RetryFor-now.Sub(t.r.failedSince).Round(time.Second), err)

@@ -3,6 +3,7 @@ package sinks_test
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -11,7 +12,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/graph/mtime"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/graph/window"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
-	_ "github.com/apache/beam/sdks/v2/go/pkg/beam/runners/direct"
+	_ "github.com/apache/beam/sdks/v2/go/pkg/beam/runners/direct" //nolint:staticcheck // deprecated, and still in use
 	_ "github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/passert"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
@@ -63,8 +64,10 @@ func TestEveryMessageArrivesInThePartitionOfItsKeyInOrder(t *testing.T) {
 			if want := out.PartitionOf(&message.Message{Key: key}); i != want {
 				t.Fatalf("key %q in partition %d, want %d", key, i, want)
 			}
-			n := 0
-			fmt.Sscan(e["n"].(string), &n)
+			n, err := strconv.Atoi(e["n"].(string))
+			if err != nil {
+				t.Fatal(err)
+			}
 			if before, seen := last[key]; seen && n <= before {
 				t.Fatalf("key %q: %d after %d", key, n, before)
 			}

@@ -58,7 +58,7 @@ func (o BatchOptions) Validate() error {
 	negative("Interval", o.Interval < 0, o.Interval)
 	negative("Deadline", o.Deadline < 0, o.Deadline)
 	if o.Interval > 0 && o.AtBundleEnd {
-		errs = append(errs, errors.New("Interval and AtBundleEnd exclude each other"))
+		errs = append(errs, errors.New("options Interval and AtBundleEnd exclude each other"))
 	}
 	return errors.Join(errs...)
 }

@@ -8,7 +8,7 @@ import (
 
 func TestDecideWhenToSend(t *testing.T) {
 	t0 := time.Unix(1000, 0)
-	at := func(d time.Duration) time.Time { return t0.Add(d) }
+	at := t0.Add
 	asItComes := BatchOptions{MaxCount: 100, MaxBytes: 1000}
 	everySecond := BatchOptions{MaxCount: 100, MaxBytes: 1000, Interval: time.Second}
 	atEnd := BatchOptions{MaxCount: 100, MaxBytes: 1000, AtBundleEnd: true}

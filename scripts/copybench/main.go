@@ -104,7 +104,11 @@ func compare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer server.Stop()
+	defer func() {
+		if err := server.Stop(); err != nil {
+			fmt.Fprintln(os.Stderr, "copybench:", err)
+		}
+	}()
 	fmt.Printf("loading %d entries into %d partitions\n", *entries, *partitions)
 	if _, err := measure(server, "load", 0); err != nil {
 		return err

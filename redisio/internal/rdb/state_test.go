@@ -208,5 +208,7 @@ func TestLoadingServerIsRetryable(t *testing.T) {
 		return err != nil && strings.Contains(err.Error(), "LOADING") && Classify(err) == Retryable
 	})
 	s.Kill()
-	<-failed
+	if err := <-failed; err == nil {
+		t.Error("the server that was killed while loading came up")
+	}
 }

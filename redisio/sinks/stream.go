@@ -194,7 +194,7 @@ func (w *WriteFn) bury(e entry, reason error, attempts int) (instead entry, ok b
 		return entry{}, false, nil
 	}
 	return entry{
-		msg:          message.Message{Fields: DeadLetterFields(letter)},
+		msg:          message.Message{Fields: letter.ErrorEntry()},
 		ts:           e.ts,
 		stream:       w.ErrorStream,
 		isDeadLetter: true,

@@ -23,11 +23,14 @@ func TestAServerKilledAndRestartedGetsEverything(t *testing.T) {
 	s := newSink(t, server, func(w *WriteFn) { w.Batch.MaxCount = 50 })
 	s.StartBundle(t.Context(), s.emit)
 	const n = 5000
+	var restarted sync.WaitGroup
+	defer restarted.Wait()
 	for i, m := range numbered(0, n) {
 		if i%1000 == 500 {
+			restarted.Wait()
 			await(t, "some of it is under way", s.batcher.isRunning)
 			server.Kill()
-			go server.Restart()
+			restarted.Go(server.Restart)
 		}
 		if err := s.ProcessElement(t.Context(), 0, m, s.emit); err != nil {
 			t.Fatal(err)

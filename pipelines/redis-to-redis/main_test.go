@@ -48,7 +48,7 @@ func TestBadInputIsOneLineAndDoesNothing(t *testing.T) {
 		{"unknown runner", "--redis URL --runner prisma", usage,
 			`--runner: "prisma" is no runner: want prism, flink, spark, dataflow, portable or dot`},
 		{"direct runner", "--redis URL --runner direct", usage,
-			"--runner: the direct runner cannot read Redis Streams: want prism, flink, spark, dataflow, portable or dot"},
+			"--runner: the direct runner cannot resume a read: want prism, flink, spark, dataflow, portable or dot"},
 		{"no source partitions", "--redis URL --source_partitions 0", usage, "--source_partitions is 0: want at least 1"},
 		{"negative sink partitions", "--redis URL --sink_partitions -4", usage, "--sink_partitions is -4: want at least 1"},
 		{"empty source", "--redis URL --source=", usage, "--source is empty: want the name of a topic"},

@@ -80,8 +80,8 @@ func WorkersAreHere(runner string) bool {
 }
 
 // CheckRunner refuses a --runner that Beam does not know, for which Beam itself
-// would end the process, and the direct runner, which gives a splittable DoFn
-// no watermark estimator and so cannot run a Read.
+// would end the process, and the direct runner, which is for unit tests: it
+// drops what is left of an unfinished read.
 func CheckRunner() error {
 	const want = "want prism, flink, spark, dataflow, portable or dot"
 	switch r := *runners.Runner; r {
@@ -89,7 +89,7 @@ func CheckRunner() error {
 		"universal", "PortableRunner", "portable", "dot", "flink-streaming":
 		return nil
 	case "direct", "DirectRunner":
-		return fmt.Errorf("--runner: the direct runner cannot read Redis Streams: %s", want)
+		return fmt.Errorf("--runner: the direct runner cannot resume a read: %s", want)
 	default:
 		return fmt.Errorf("--runner: %q is no runner: %s", r, want)
 	}

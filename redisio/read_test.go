@@ -334,11 +334,14 @@ func TestDirectRunnerRefusesAReadWithoutEnd(t *testing.T) {
 
 func TestDirectRunnerReadsToEveryBoundAndAcknowledges(t *testing.T) {
 	for name, tc := range map[string]struct {
-		bound ReadOption
-		want  int
+		bounds []ReadOption
+		want   int
 	}{
-		"latest": {WithStopAtLatest(), 25}, "ID": {WithStopAt(EntryID{Ms: 10}), 10}, "time": {WithStopAtTime(time.UnixMilli(11)), 10},
-		"entries": {WithMaxEntries(7), 7}, "most time": {WithMaxTime(time.Second), 25},
+		"latest":    {[]ReadOption{WithStopAtLatest()}, 25},
+		"ID":        {[]ReadOption{WithStopAt(EntryID{Ms: 10})}, 10},
+		"time":      {[]ReadOption{WithStopAtTime(time.UnixMilli(11))}, 10},
+		"entries":   {[]ReadOption{WithMaxEntries(7), WithStopAtLatest()}, 7}, // the other partition is empty
+		"most time": {[]ReadOption{WithMaxTime(time.Second)}, 25},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := redistest.Start(t)
@@ -349,7 +352,8 @@ func TestDirectRunnerReadsToEveryBoundAndAcknowledges(t *testing.T) {
 			addOrders(t, s, keys...)
 			resetCollected()
 			p, root := beam.NewPipelineWithRoot()
-			beam.ParDo0(root, collect, Read(root, s.Config(), orders, "g", WithStart(StartEarliest()), tc.bound, WithBundleBounds(4, 1<<20, time.Second)))
+			opts := append(tc.bounds, WithStart(StartEarliest()), WithBundleBounds(4, 1<<20, time.Second))
+			beam.ParDo0(root, collect, Read(root, s.Config(), orders, "g", opts...))
 			if _, err := direct.Execute(t.Context(), p); err != nil {
 				t.Fatal(err)
 			}

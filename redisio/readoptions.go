@@ -223,7 +223,8 @@ func WithStopAt(id EntryID) ReadOption {
 func WithStopAtTime(t time.Time) ReadOption { return WithStopAt(message.FirstIDAt(t).Prev()) }
 
 // WithMaxEntries ends the read of each partition after n entries. Entries that
-// are delivered again do not count.
+// are delivered again do not count. A partition that has fewer waits for them,
+// unless another option bounds the read as well.
 func WithMaxEntries(n int64) ReadOption {
 	return readOption(func(cfg *sdf.Config) error {
 		cfg.MaxEntries = n

@@ -23,7 +23,6 @@ type tally struct {
 // loss is what was removed before it was read.
 type loss struct {
 	entries   int64
-	atMost    bool // entries is only a bound: the group's own count, which may lag behind, is part of it
 	uncounted bool // there may be a loss, and the server cannot tell how large
 }
 
@@ -63,7 +62,7 @@ func (t *tally) look(st rdb.State, seen message.EntryID) loss {
 	case removed > t.index:
 		n := removed - t.index
 		t.index = removed
-		return loss{entries: n, atMost: !t.exact}
+		return loss{entries: n}
 	}
 	return loss{}
 }
@@ -101,14 +100,14 @@ func (t *tally) drained(st rdb.State) loss {
 
 func (r *reader) reportLoss(ctx context.Context, l loss) {
 	switch {
-	case l.atMost:
-		telemetry.LossesUnknown.Add(ctx, 1)
-		r.warner.warnf(ctx, "lost", "up to %d entries of %s after %s may have been trimmed or deleted before group %s read them",
-			l.entries, r.stream, r.seen, r.cfg.Group)
 	case l.entries > 0:
 		telemetry.Lost.Add(ctx, l.entries)
-		r.warner.warnf(ctx, "lost", "%d entries of %s after %s were trimmed or deleted before group %s read them: they are lost",
-			l.entries, r.stream, r.seen, r.cfg.Group)
+		source := ""
+		if !r.tally.exact {
+			source = ", going by the group's own count, which may lag behind"
+		}
+		r.warner.warnf(ctx, "lost", "%d entries of %s after %s were trimmed or deleted before group %s read them%s: they are lost",
+			l.entries, r.stream, r.seen, r.cfg.Group, source)
 	case l.uncounted:
 		telemetry.LossesUnknown.Add(ctx, 1)
 		r.warner.warnf(ctx, "lost", "entries of %s after %s may have been trimmed before group %s read them; the server cannot tell how many",

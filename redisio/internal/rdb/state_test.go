@@ -185,30 +185,3 @@ func TestStateOfAKeyThatIsNoStream(t *testing.T) {
 		}
 	})
 }
-
-// TestLoadingServerIsRetryable holds a server in its loading state by a file
-// that takes long to load.
-func TestLoadingServerIsRetryable(t *testing.T) {
-	s := redistest.Start(t, redistest.Durable(), redistest.Args("--key-load-delay", "2000000", "--enable-debug-command", "yes"))
-	c := clientOf(t, s, 3)
-	pipe := s.Client().Pipeline()
-	for i := range 50 {
-		pipe.XAdd(t.Context(), &redis.XAddArgs{Stream: fmt.Sprint("s", i), Values: []string{"f", "v"}})
-	}
-	if _, err := pipe.Exec(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	failed := make(chan error, 1)
-	go func() {
-		err := s.Client().Do(t.Context(), "debug", "loadaof").Err()
-		failed <- err
-	}()
-	pollUntil(t, "the server says that it is loading", func() bool {
-		_, err := c.State(t.Context(), "s0", "g")
-		return err != nil && strings.Contains(err.Error(), "LOADING") && Classify(err) == Retryable
-	})
-	s.Kill()
-	if err := <-failed; err == nil {
-		t.Error("the server that was killed while loading came up")
-	}
-}

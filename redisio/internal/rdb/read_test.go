@@ -231,7 +231,7 @@ func TestWaitInVainTellsTheClockFromBefore(t *testing.T) {
 		if err != nil || len(ready) != 0 {
 			b.Fatalf("%v, %v; want nothing", ready, err)
 		}
-		if took := time.Since(start); took < block || took > time.Second {
+		if took := time.Since(start); took < block || took > 5*time.Second {
 			b.Errorf("took %v, want %v", took, block)
 		}
 		if after := time.Now().UnixMilli(); ms < before-1 || ms > after-block.Milliseconds()+1 {
@@ -245,15 +245,13 @@ func TestWaitInVainTellsTheClockFromBefore(t *testing.T) {
 func TestWaitOutlastsNoReadTimeout(t *testing.T) {
 	s := redistest.Start(t)
 	cfg := s.Config()
-	cfg.ReadTimeout = 100 * time.Millisecond
+	cfg.ReadTimeout = time.Second
 	c, err := Open(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 3 {
-		if _, _, err := c.WaitForEntries(t.Context(), []Position{{"a", eid(1, 0)}}, 300*time.Millisecond); err != nil {
-			t.Fatal(err)
-		}
+	if _, _, err := c.WaitForEntries(t.Context(), []Position{{"a", eid(1, 0)}}, 1200*time.Millisecond); err != nil {
+		t.Fatal(err)
 	}
 }
 

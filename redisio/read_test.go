@@ -352,7 +352,7 @@ func TestDirectRunnerReadsToEveryBoundAndAcknowledges(t *testing.T) {
 			addOrders(t, s, keys...)
 			resetCollected()
 			p, root := beam.NewPipelineWithRoot()
-			opts := append(tc.bounds, WithStart(StartEarliest()), WithBundleBounds(4, 1<<20, time.Second))
+			opts := append([]ReadOption{WithStart(StartEarliest()), WithBundleBounds(4, 1<<20, time.Second)}, tc.bounds...)
 			beam.ParDo0(root, collect, Read(root, s.Config(), orders, "g", opts...))
 			if _, err := direct.Execute(t.Context(), p); err != nil {
 				t.Fatal(err)

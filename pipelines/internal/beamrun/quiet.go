@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/runtime/harness"
@@ -44,13 +45,21 @@ var repeats = []string{
 	"job failed",
 }
 
-func repeatsFailure(msg string) bool {
-	for _, prefix := range repeats {
-		if strings.HasPrefix(msg, prefix) {
-			return true
-		}
-	}
-	return false
+// partings begin the messages by which the SDK may log that the runner closed
+// its channels, as it does when the job is done.
+var partings = []string{
+	"forcing DataChannel[",
+	"forcing StateChannel[",
+}
+
+// saysNothing reports whether a message tells what is told elsewhere, or the
+// orderly end of a job.
+func saysNothing(msg string) bool {
+	return startsWithAny(msg, repeats) || strings.HasSuffix(msg, "due to EOF") && startsWithAny(msg, partings)
+}
+
+func startsWithAny(msg string, prefixes []string) bool {
+	return slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(msg, prefix) })
 }
 
 // Enabled takes warnings and what is worse.
@@ -58,10 +67,10 @@ func (h *lineHandler) Enabled(_ context.Context, level slog.Level) bool {
 	return level >= slog.LevelWarn
 }
 
-// Handle writes one line, unless the record repeats the job's failure.
+// Handle writes one line, unless the record says nothing new.
 func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
 	msg := strings.TrimPrefix(r.Message, "[SDK] ")
-	if repeatsFailure(msg) {
+	if saysNothing(msg) {
 		return nil
 	}
 	var b strings.Builder

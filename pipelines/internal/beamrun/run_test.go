@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -60,6 +61,22 @@ func TestWorkersOfLocalRunnersAreHere(t *testing.T) {
 	for runner, want := range map[string]bool{"": true, "prism": true, "PrismRunner": true, "flink": false, "dataflow": false} {
 		if got := WorkersAreHere(runner); got != want {
 			t.Errorf("%q: %v, want %v", runner, got, want)
+		}
+	}
+}
+
+func TestOrderlyEndsAndRepeatsAreNotLogged(t *testing.T) {
+	for msg, want := range map[string]string{
+		"forcing DataChannel[localhost:1] reconnection on port {localhost:1} due to EOF":       "",
+		"forcing StateChannel[localhost:1] reconnection on port {localhost:1} due to EOF":      "",
+		"forcing DataChannel[localhost:1] reconnection on port {localhost:1} due to a failure": "p: warn: forcing DataChannel[localhost:1] reconnection on port {localhost:1} due to a failure\n",
+		"Bundle Failed.": "",
+		"Redis is slow":  "p: warn: Redis is slow\n",
+	} {
+		var out strings.Builder
+		slog.New(&lineHandler{w: &out, program: "p"}).Warn(msg)
+		if got := out.String(); got != want {
+			t.Errorf("%q was logged as %q, want %q", msg, got, want)
 		}
 	}
 }

@@ -104,5 +104,7 @@ func (r *reader) replace(ctx context.Context, tr *Tracker, cure remedy, pos mess
 		start = s
 	}
 	r.reset() // its queue is empty: only an emptied reader looks at the server
+	r.acks.revoke()
+	r.acks = newLedger(r.client, r.stream, r.cfg.Group)
 	tr.Replace(start, cure.at)
 }

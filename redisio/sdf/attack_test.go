@@ -322,3 +322,17 @@ func TestAttackFirstFetchOfLargeEntries(t *testing.T) {
 		t.Errorf("%d MiB held, want about 1 MiB or one entry", most>>20)
 	}
 }
+
+// Another consumer lives, holds an old entry and looks at it now and then.
+func TestAttackCaughtUpBesideALiveHolder(t *testing.T) {
+	r := newRunner(t, func(c *Config) { c.StopAtLatest = true }, claimAfter(300*time.Millisecond))
+	leavePending(r, "somebody", 2)
+	r.open(stream)
+	for start := time.Now(); !r.ended(); {
+		r.bundle().commit()
+		r.must(r.redis.XReadGroup(t.Context(), &redis.XReadGroupArgs{Group: group, Consumer: "somebody", Streams: []string{stream, "0"}}).Err())
+		if time.Since(start) > 5*time.Second {
+			t.Fatal("the bounded read has not ended after 5 s")
+		}
+	}
+}

@@ -43,6 +43,7 @@ var repeats = []string{
 	"bundle inst",
 	"Bundle Failed.",
 	"job failed",
+	"failed to return progress: instruction",
 }
 
 // partings begin the messages by which the SDK may log that the runner closed

@@ -50,6 +50,7 @@ func TestOnlyWarningsAndErrorsAreWrittenOnceAndAsLines(t *testing.T) {
 	log.Warn("[SDK] partition in:0:\nlost 3", "n", 3)
 	log.With("job", "j1").WithGroup("g").Error("SDK Error from bundle finalization", "error", errors.New("two\nlines"))
 	log.Error("Bundle Failed.", "error", "bundle inst002 failed")
+	log.Error("[SDK] failed to return progress: instruction inst002 failed: while executing Process")
 	log.Error("[SDK] process bundle failed for instruction inst002 using plan stage-002")
 	want := "p: warn: partition in:0:; lost 3 n=3\np: error: SDK Error from bundle finalization job=j1 error=two; lines\n"
 	if diff := cmp.Diff(want, out.String()); diff != "" {

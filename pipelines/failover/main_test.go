@@ -45,7 +45,7 @@ func table(t *testing.T, stdout string) map[string]counts {
 // failures returns how many failures and submissions the program told of.
 func failures(t *testing.T, stdout string) (failures, submissions int) {
 	t.Helper()
-	m := regexp.MustCompile(`, ([0-9]+) simulated failures, ([0-9]+) submissions\n`).FindStringSubmatch(stdout)
+	m := regexp.MustCompile(`; simulated failures: ([0-9]+), submissions: ([0-9]+)\n`).FindStringSubmatch(stdout)
 	if m == nil {
 		t.Fatalf("it does not tell of failures:\n%s", stdout)
 	}

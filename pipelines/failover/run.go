@@ -130,7 +130,7 @@ func (j *job) copyAll(sig *cli.Signals, w io.Writer, client *redis.Client) error
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "copying to %s: %.1f s, %s simulated failures, %d submissions\n",
+	fmt.Fprintf(w, "copying to %s: %.1f s; simulated failures: %s, submissions: %d\n",
 		j.sink.Name, time.Since(began).Seconds(), progress.Thousands(failures), submissions)
 	return j.awaitAcknowledged(sig, client)
 }

@@ -68,9 +68,12 @@ func TestWorkersOfLocalRunnersAreHere(t *testing.T) {
 
 func TestOrderlyEndsAndRepeatsAreNotLogged(t *testing.T) {
 	for msg, want := range map[string]string{
-		"forcing DataChannel[localhost:1] reconnection on port {localhost:1} due to EOF":       "",
-		"forcing StateChannel[localhost:1] reconnection on port {localhost:1} due to EOF":      "",
-		"forcing DataChannel[localhost:1] reconnection on port {localhost:1} due to a failure": "p: warn: forcing DataChannel[localhost:1] reconnection on port {localhost:1} due to a failure\n",
+		"forcing DataChannel[localhost:1] reconnection on port {localhost:1} due to EOF":                            "",
+		"forcing StateChannel[localhost:1] reconnection on port {localhost:1} due to EOF":                           "",
+		"forcing DataChannel[localhost:1] reconnection on port {localhost:1} due to a failure":                      "p: warn: forcing DataChannel[localhost:1] reconnection on port {localhost:1} due to a failure\n",
+		"dataWriter[{inst003 i1};localhost:1] EOF on send; fetching real error":                                     "",
+		"dataWriter[{inst003 i1};localhost:1] error on send: rpc error: code = Canceled desc = context canceled":    "",
+		"dataWriter[{inst003 i1};localhost:1] error on send: rpc error: code = Unavailable desc = connection reset": "p: warn: dataWriter[{inst003 i1};localhost:1] error on send: rpc error: code = Unavailable desc = connection reset\n",
 		"Bundle Failed.": "",
 		"Redis is slow":  "p: warn: Redis is slow\n",
 	} {

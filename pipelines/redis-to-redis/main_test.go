@@ -120,18 +120,18 @@ func TestHelpGoesToStdout(t *testing.T) {
 // type when the pipeline runs.
 func TestAFailedJobIsOneLineWithItsCause(t *testing.T) {
 	server := pipetest.StartRedis(t, "")
-	load(t, server, "in", 4, 20)
 	for stream, want := range map[string]string{
 		"out:1": `message with key ".*" cannot be written to "out:1": WRONGTYPE Operation against a key holding the wrong kind of value.*`,
 		"in:1":  `partition in:1: create group redis-to-redis of in:1: WRONGTYPE Operation against a key holding the wrong kind of value`,
 	} {
 		t.Run(stream, func(t *testing.T) {
+			must(t, server.Client.FlushAll(t.Context()).Err())
+			load(t, server, "in", 4, 20)
 			must(t, server.Client.Del(t.Context(), stream).Err())
 			must(t, server.Client.Set(t.Context(), stream, "x", 0).Err())
 			got := run(t, "--redis", server.URL(), "--start", "earliest", "--check=false")
 			expect(t, got, pipetest.Outcome{Status: 1}, cmpopts.IgnoreFields(pipetest.Outcome{}, "Stderr"))
 			matchLine(t, "redis-to-redis: "+want, got.Stderr)
-			must(t, server.Client.Del(t.Context(), stream).Err())
 		})
 	}
 }

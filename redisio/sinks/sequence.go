@@ -229,25 +229,28 @@ func (p *progress) find(start message.EntryID) (int, bool) {
 	return slices.BinarySearchFunc(p.spans, start, func(sp span, start message.EntryID) int { return sp.start.Compare(start) })
 }
 
-// advance moves the job of start on to last. It returns the start of the span
-// that had to go for it.
-func (p *progress) advance(start message.EntryID, last sequence) (dropped string) {
+// advance moves the job of start on to last. Where that makes one span too
+// many, the one of surplus goes.
+func (p *progress) advance(start message.EntryID, last sequence) {
 	i, ok := p.find(start)
 	if ok {
 		p.spans[i].last = last
-		return ""
+		return
 	}
+	surplus, full := p.surplus()
 	p.spans = slices.Insert(p.spans, i, span{start, last})
-	if len(p.spans) <= mostSpans {
-		return ""
+	if full {
+		p.spans = slices.DeleteFunc(p.spans, func(sp span) bool { return sp.start == surplus })
 	}
-	gone := 0
-	if i == 0 {
-		gone = 1 // not the one that was just made
+}
+
+// surplus is the start of the span that has to go before another one comes, if
+// any has to.
+func (p *progress) surplus() (start message.EntryID, full bool) {
+	if len(p.spans) < mostSpans {
+		return message.EntryID{}, false
 	}
-	dropped = p.spans[gone].start.String()
-	p.spans = slices.Delete(p.spans, gone, gone+1)
-	return dropped
+	return p.spans[0].start, true
 }
 
 // parseProgress reads the fields of a mark.

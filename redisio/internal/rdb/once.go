@@ -251,7 +251,9 @@ func (add *Add) appendFields(dst []any) []any {
 var errOnceReply = errors.New("the script for idempotent writes replied something else than it does")
 
 func parseOnce(cmd *redis.SliceCmd, entries int) OnceReply {
-	if err := cmd.Err(); err != nil {
+	if err := cmd.Err(); IsWrongType(err) { // an entry's is caught by the script
+		return OnceReply{Err: fmt.Errorf("a key that begins with beamredis: and is the library's own holds something else: %v", err), At: -1}
+	} else if err != nil {
 		return OnceReply{Err: err, At: -1}
 	}
 	reply := cmd.Val()

@@ -20,12 +20,18 @@ type Add struct {
 	// Fields are written in order. With no field at all, not even KeyField, the
 	// server refuses the command.
 	Fields []message.Field
+	// Untrimmed keeps [Adder.Trim] from the stream.
+	Untrimmed bool
 }
 
 // Adder writes batches of entries. It keeps its commands and their arguments
 // from one batch to the next, so that an entry of the same shape as its
 // predecessor costs no memory. It is not safe for concurrent use.
 type Adder struct {
+	// Trim gives the arguments of an XTRIM (see [TrimArgs]) that follows each
+	// batch, once for each of its streams; nil: streams are not trimmed.
+	Trim func() []any
+
 	c     *Client
 	slots []*addSlot
 	cmds  []redis.Cmder
@@ -97,7 +103,7 @@ func (a *Adder) writePerStream(ctx context.Context, adds []Add) {
 			part[i] = adds[at]
 		}
 		// A command remembers its slot, so that none is used for two streams.
-		one := Adder{c: a.c}
+		one := Adder{c: a.c, Trim: a.Trim}
 		errs := make([]error, len(part))
 		one.transact(ctx, part, errs)
 		for i, at := range indexes {
@@ -138,6 +144,7 @@ func (a *Adder) transact(ctx context.Context, adds []Add, errs []error) {
 	for i := range adds {
 		a.cmds = append(a.cmds, a.prepare(ctx, i, &adds[i]))
 	}
+	a.appendTrims(ctx, adds)
 	tx := a.c.raw.TxPipeline()
 	if err := tx.BatchProcess(ctx, a.cmds...); err != nil {
 		fill(errs, err)
@@ -145,20 +152,34 @@ func (a *Adder) transact(ctx context.Context, adds []Add, errs []error) {
 	}
 	// Exec's own error is the first one of the commands, which are all looked at.
 	_, _ = tx.Exec(ctx)
-	for i, cmd := range a.cmds {
-		errs[i] = cmd.Err()
+	for i := range adds {
+		errs[i] = a.cmds[i].Err()
 	}
 	blameAborts(errs)
 	a.release(len(adds))
 }
 
+// appendTrims adds a command for each stream that is to be trimmed. Its own
+// error is that of the entries: a stream that cannot be trimmed cannot be added
+// to.
+func (a *Adder) appendTrims(ctx context.Context, adds []Add) {
+	if a.Trim == nil {
+		return
+	}
+	trim := a.Trim()
+	done := make(map[string]bool)
+	for i := range adds {
+		if stream := adds[i].Stream; !adds[i].Untrimmed && !done[stream] {
+			done[stream] = true
+			a.cmds = append(a.cmds, redis.NewIntCmd(ctx, append([]any{"xtrim", stream}, trim...)...))
+		}
+	}
+}
+
 // prepare fills slot i with one XADD. Strings travel as pointers: a *string in
 // an []any needs no memory of its own, a string does.
 func (a *Adder) prepare(ctx context.Context, i int, add *Add) redis.Cmder {
-	n := leadArgs + 2*len(add.Fields)
-	if add.KeyField != "" {
-		n += 2
-	}
+	n := leadArgs + add.args()
 	slot := a.slot(ctx, i, n)
 	slot.args[0], slot.args[1], slot.args[2] = argXAdd, &add.Stream, argAuto
 	rest := slot.args[leadArgs:]

@@ -25,9 +25,11 @@ type lane struct {
 func newLane(fn *WriteFn, client *rdb.Client) *lane {
 	l := &lane{fn: fn, adder: rdb.NewAdder(client)}
 	l.adder.Trim = fn.Trim.args()
+	l.adder.Replicas = rdb.Replicas(fn.Replicas)
 	if fn.Once != nil {
 		l.once = newOnceWriter(client, *fn.Once)
 		l.once.add, l.once.trim, l.once.wantID = fn.add, l.adder.Trim, fn.CollectWritten
+		l.once.adder.Replicas = l.adder.Replicas
 	}
 	l.delivery = &delivery[entry]{
 		try:         l.write,

@@ -115,11 +115,14 @@ func (w *onceWriter) use(c *onceCall, uses map[*mark]*markUse, e *entry) *markUs
 }
 
 // complete fills in the batch, and reports whether it has to be sent: because
-// it adds entries, or because a mark was not compared in this bundle yet.
+// it adds entries, or because a mark was not compared in this bundle yet. Where
+// replicas have to be waited for, entries that turned out to be written need a
+// command to wait for all the same.
 func (w *onceWriter) complete(c *onceCall) bool {
+	touch := w.adder.Replicas.Count > 0 && c.share.stale > 0
 	needed := c.marks[:0]
 	for _, u := range c.marks {
-		if u.adds || u.mark.compared != w.bundle {
+		if u.adds || touch || u.mark.compared != w.bundle {
 			needed = append(needed, u)
 		}
 	}

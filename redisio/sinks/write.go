@@ -21,6 +21,7 @@ type WriteConfig struct {
 	ErrorStream string
 	Batch       BatchOptions
 	Trim        TrimOptions
+	Replicas    ReplicaOptions
 	// Concurrency is how many batches, of different streams, may be on their way
 	// at once; 0 means 1.
 	Concurrency int

@@ -100,11 +100,12 @@ for i = 1, marks do
     return {'stale', contents}
   end
 end
-local added, members, ids, repeated, entry = {}, {}, {}, 0, 0
+local added, members, ids, repeated, entry, looked = {}, {}, {}, 0, 0, false
 local at, last = first + 5*marks, #ARGV
 while at <= last do
   local member, n = ARGV[at], tonumber(ARGV[at+1])
   entry = entry + 1
+  looked = looked or member ~= ''
   if member ~= '' and (redis.call('SISMEMBER', window, member) == 1 or redis.call('SISMEMBER', before, member) == 1) then
     repeated = repeated + 1
     ids[entry] = ''
@@ -132,10 +133,10 @@ for i = 1, marks do
   end
   redis.call('PEXPIRE', key, ARGV[1])
 end
-if #members > 0 then
+if looked then
   redis.call('PEXPIRE', window, ARGV[1])
   redis.call('PEXPIRE', before, ARGV[1])
-  if redis.call('SCARD', window) >= tonumber(ARGV[2]) then
+  if #members > 0 and redis.call('SCARD', window) >= tonumber(ARGV[2]) then
     redis.call('UNLINK', before)
     redis.call('RENAME', window, before)
   end
@@ -156,6 +157,9 @@ const MostOnceArgs = 7000
 
 // OnceAdder adds batches of entries once. It is not safe for concurrent use.
 type OnceAdder struct {
+	// Replicas have to have a batch before it counts as written.
+	Replicas Replicas
+
 	c    *Client
 	args [][]any
 }
@@ -175,8 +179,12 @@ func (a *OnceAdder) Write(ctx context.Context, batches []OnceBatch) []OnceReply 
 		a.args[i] = batches[i].appendArgs(a.args[i][:0])
 		all[i] = i
 	}
-	if unknown := a.send(ctx, batches, replies, all, false); len(unknown) > 0 {
-		a.send(ctx, batches, replies, unknown, true)
+	if a.Replicas.Count == 0 || !a.c.perNode() {
+		a.sendDurably(ctx, batches, replies, all)
+	} else {
+		for i := range batches {
+			a.sendDurably(ctx, batches, replies, all[i:i+1])
+		}
 	}
 	for i := range batches {
 		clear(a.args[i]) // lets go of the elements' memory
@@ -184,10 +192,28 @@ func (a *OnceAdder) Write(ctx context.Context, batches []OnceBatch) []OnceReply 
 	return replies
 }
 
+// sendDurably sends some of the batches, which are on one node where replicas
+// are to be waited for.
+func (a *OnceAdder) sendDurably(ctx context.Context, batches []OnceBatch, replies []OnceReply, which []int) {
+	if len(which) == 0 {
+		return
+	}
+	short := a.c.durably(ctx, batches[which[0]].Stream, a.Replicas, func(on pipelines) {
+		if unknown := a.send(ctx, on, batches, replies, which, false); len(unknown) > 0 {
+			a.send(ctx, on, batches, replies, unknown, true)
+		}
+	})
+	for _, at := range which {
+		if r := &replies[at]; short != nil && r.Err == nil && r.Stale == nil {
+			*r = OnceReply{Err: short, At: -1}
+		}
+	}
+}
+
 // send sends some of the batches and returns those whose script the server does
 // not know.
-func (a *OnceAdder) send(ctx context.Context, batches []OnceBatch, replies []OnceReply, which []int, source bool) (unknown []int) {
-	pipe := a.c.raw.Pipeline()
+func (a *OnceAdder) send(ctx context.Context, on pipelines, batches []OnceBatch, replies []OnceReply, which []int, source bool) (unknown []int) {
+	pipe := on.Pipeline()
 	cmds := make([]*redis.SliceCmd, len(which))
 	for i, at := range which {
 		b := &batches[at]

@@ -31,6 +31,8 @@ type Adder struct {
 	// Trim gives the arguments of an XTRIM (see [TrimArgs]) that follows each
 	// batch, once for each of its streams; nil: streams are not trimmed.
 	Trim func() []any
+	// Replicas have to have a batch before it counts as written.
+	Replicas Replicas
 
 	c     *Client
 	slots []*addSlot
@@ -78,7 +80,7 @@ func NewAdder(c *Client) *Adder { return &Adder{c: c} }
 // those may or may not have been written.
 func (a *Adder) Write(ctx context.Context, adds []Add) []error {
 	a.errs = append(a.errs[:0], make([]error, len(adds))...)
-	if _, ok := a.c.raw.(*redis.ClusterClient); ok {
+	if a.c.perNode() {
 		a.writePerStream(ctx, adds)
 		return a.errs
 	}
@@ -103,7 +105,7 @@ func (a *Adder) writePerStream(ctx context.Context, adds []Add) {
 			part[i] = adds[at]
 		}
 		// A command remembers its slot, so that none is used for two streams.
-		one := Adder{c: a.c, Trim: a.Trim}
+		one := Adder{c: a.c, Trim: a.Trim, Replicas: a.Replicas}
 		errs := make([]error, len(part))
 		one.transact(ctx, part, errs)
 		for i, at := range indexes {
@@ -145,18 +147,27 @@ func (a *Adder) transact(ctx context.Context, adds []Add, errs []error) {
 		a.cmds = append(a.cmds, a.prepare(ctx, i, &adds[i]))
 	}
 	a.appendTrims(ctx, adds)
-	tx := a.c.raw.TxPipeline()
+	short := a.c.durably(ctx, adds[0].Stream, a.Replicas, func(on pipelines) { a.exec(ctx, on.TxPipeline(), errs) })
+	for i := range errs {
+		if errs[i] == nil {
+			errs[i] = short
+		}
+	}
+	a.release(len(adds))
+}
+
+// exec sends the commands and fills errs.
+func (a *Adder) exec(ctx context.Context, tx redis.Pipeliner, errs []error) {
 	if err := tx.BatchProcess(ctx, a.cmds...); err != nil {
 		fill(errs, err)
 		return
 	}
 	// Exec's own error is the first one of the commands, which are all looked at.
 	_, _ = tx.Exec(ctx)
-	for i := range adds {
+	for i := range errs {
 		errs[i] = a.cmds[i].Err()
 	}
 	blameAborts(errs)
-	a.release(len(adds))
 }
 
 // appendTrims adds a command for each stream that is to be trimmed. Its own

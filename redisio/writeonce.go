@@ -37,11 +37,17 @@ var idempotenceName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
 func WithIdempotence(name string) WriteOption {
 	return onceOption(func(cfg *sinks.WriteConfig) error {
 		cfg.Once.Name = name
-		if !idempotenceName.MatchString(name) {
-			return fmt.Errorf("WithIdempotence: %q is no name: want 1 to 64 letters, digits, \"_\", \".\" and \"-\"", name)
-		}
-		return nil
+		return inOption("WithIdempotence", CheckIdempotenceName(name))
 	})
+}
+
+// CheckIdempotenceName says what is wrong with a name for [WithIdempotence],
+// for programs that take it as a flag.
+func CheckIdempotenceName(name string) error {
+	if !idempotenceName.MatchString(name) {
+		return fmt.Errorf("%q is no name of a sink: want 1 to 64 letters, digits, \"_\", \".\" and \"-\"", name)
+	}
+	return nil
 }
 
 // WithIdempotenceTTL sets how long Redis keeps the state of [WithIdempotence]

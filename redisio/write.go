@@ -10,8 +10,8 @@ import (
 	"example.com/beamredis/redisio/sinks"
 )
 
-// Write adds the messages of msgs, a PCollection of [Message], to the streams of
-// a topic: each to the partition of its key, or, without a key, to that of its
+// Write adds the messages of msgs, a PCollection of [Message], or of anything
+// else where [WithSerializer] says how, to the streams of a topic: each to the partition of its key, or, without a key, to that of its
 // payload. Stream and ID of a message that was read play no part: the server
 // assigns new IDs.
 //
@@ -34,10 +34,11 @@ func Write(s beam.Scope, c Conn, t Topic, msgs beam.PCollection, opts ...WriteOp
 // configuration.
 func TryWrite(s beam.Scope, c Conn, t Topic, msgs beam.PCollection, opts ...WriteOption) (Result, error) {
 	cfg := sinks.WriteConfig{Conn: c, Topic: t, KeyField: sinks.DefaultKeyField}
-	errs := []error{validScope(s), c.Validate(), areMessages(msgs)}
+	errs := []error{validScope(s), c.Validate()}
 	for _, o := range opts {
 		errs = append(errs, o.applyWrite(&cfg))
 	}
+	errs = append(errs, canBeWritten(&cfg, msgs))
 	if cfg.TopicOf == nil || !reflect.ValueOf(t).IsZero() {
 		errs = append(errs, t.Validate())
 	}
@@ -50,6 +51,13 @@ func TryWrite(s beam.Scope, c Conn, t Topic, msgs beam.PCollection, opts ...Writ
 		return Result{}, err
 	}
 	return sinks.WriteStream(s, cfg, msgs), nil
+}
+
+func canBeWritten(cfg *sinks.WriteConfig, elements beam.PCollection) error {
+	if cfg.Serializer == nil || !elements.IsValid() {
+		return areMessages(elements)
+	}
+	return inOption("WithSerializer: the function", sinks.CheckSerializer(cfg.Serializer, elements.Type().Type()))
 }
 
 func areMessages(msgs beam.PCollection) error {

@@ -121,9 +121,7 @@ var errRivals = errors.New("another job goes on writing under the same idempoten
 func (w *onceWriter) write(ctx context.Context, entries []entry) []error {
 	w.errs = append(w.errs[:0], make([]error, len(entries))...)
 	w.ids = append(w.ids[:0], make([]message.EntryID, len(entries))...)
-	if len(w.marks) > mostMarks {
-		clear(w.marks)
-	}
+	w.forgetSurplus()
 	for shares := sharesOf(entries); len(shares) > 0; {
 		calls := make([]*onceCall, 0, len(shares))
 		for _, s := range shares {
@@ -135,6 +133,12 @@ func (w *onceWriter) write(ctx context.Context, entries []entry) []error {
 		shares = unfinished(shares)
 	}
 	return w.errs
+}
+
+func (w *onceWriter) forgetSurplus() {
+	if len(w.marks) > mostMarks {
+		clear(w.marks)
+	}
 }
 
 func sharesOf(entries []entry) (shares []*share) {

@@ -30,6 +30,9 @@ type WriteConfig struct {
 	// OnceKey, func(message.Message) string, identifies an output; nil: it is
 	// known by the entry that it was made of.
 	OnceKey *beam.EncodedFunc
+	// Serializer, func(T) (message.Message, error), makes messages of elements;
+	// nil: they are messages.
+	Serializer *beam.EncodedFunc
 	// TopicOf, func(message.Message) topic.Topic, gives a message's topic; nil:
 	// Topic is that of all.
 	TopicOf *beam.EncodedFunc
@@ -39,6 +42,7 @@ type WriteConfig struct {
 type Result struct {
 	failed, written beam.PCollection
 	fn              *WriteFn
+	serializer      *SerializeFn // nil: elements are messages
 }
 
 // Failed returns the dead letters, a PCollection of message.DeadLetter in the
@@ -48,6 +52,9 @@ type Result struct {
 func (r Result) Failed() beam.PCollection {
 	// The graph keeps the pointer and encodes the DoFn when the pipeline runs.
 	r.fn.CollectFailed = true
+	if r.serializer != nil {
+		r.serializer.CollectFailed = true
+	}
 	return r.failed
 }
 
@@ -71,9 +78,17 @@ func (r Result) Written() beam.PCollection {
 // unknown the batch is written again, so that entries may be there twice.
 func WriteStream(s beam.Scope, cfg WriteConfig, col beam.PCollection) Result {
 	s = s.Scope("redisio.Write")
-	fn := &WriteFn{WriteConfig: cfg}
-	failed, written := beam.ParDo2(s, fn, globally(s, col))
-	return Result{failed: failed, written: written, fn: fn}
+	res := Result{fn: &WriteFn{WriteConfig: cfg}}
+	col = globally(s, col)
+	var unserialized beam.PCollection
+	if cfg.Serializer != nil {
+		col, unserialized, res.serializer = serialize(s, cfg, col)
+	}
+	res.failed, res.written = beam.ParDo2(s, res.fn, col)
+	if res.serializer != nil {
+		res.failed = beam.Flatten(s, res.failed, unserialized)
+	}
+	return res
 }
 
 // globally takes col into the global window. Beam's Go SDK puts everything

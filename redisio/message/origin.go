@@ -6,13 +6,13 @@ import "sync/atomic"
 type Order uint8
 
 const (
-	// Unordered: the message was encoded on its way, by a shuffle for example, or
+	// Unordered says that the message was encoded on its way, by a shuffle for example, or
 	// its reader promises nothing.
 	Unordered Order = iota
-	// Redelivered: straight from the reader, which delivers again what was
+	// Redelivered says that the message came straight from the reader, which delivers again what was
 	// pending before its job began. Such messages come at any time.
 	Redelivered
-	// Ordered: straight from the reader, after everything of its stream with a
+	// Ordered says that the message came straight from the reader, after everything of its stream with a
 	// smaller ID that this job reads.
 	Ordered
 )

@@ -66,13 +66,12 @@ func (l *lane) writeAll(ctx context.Context, entries []entry) []error {
 	}
 	n := splitLetters(entries)
 	errs := l.once.write(ctx, entries[:n])
-	l.ids = append(l.ids[:0], l.once.ids...)
-	if n == len(entries) {
-		return errs
+	ids := l.once.ids
+	if n < len(entries) {
+		errs = append(errs, l.add(ctx, entries[n:])...)
+		ids = append(ids, make([]message.EntryID, len(entries)-n)...)
 	}
-	ids := l.ids
-	errs = append(errs, l.add(ctx, entries[n:])...)
-	l.ids = append(ids, make([]message.EntryID, len(entries)-n)...)
+	l.ids = ids
 	return errs
 }
 

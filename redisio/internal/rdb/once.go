@@ -2,10 +2,6 @@ package rdb
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -84,7 +80,7 @@ const VersionField = "v"
 //	then for each entry: member or "", number of arguments for XADD, arguments
 //
 // It returns {"stale", {contents of each mark}} if a version is another one,
-// {"error", index of the entry, text} if the server refused an entry, and else
+// {"error", number of the entry or 0, text} if the server refused a write, and else
 // {"done", number of entries left out, IDs}. Only after "done" anything has
 // changed. Redis checks its memory before a script's first write only, so a
 // refusal after it is the entry's own fault; what was added before it is
@@ -101,27 +97,34 @@ for i = 1, marks do
   end
 end
 local added, members, ids, repeated, entry, looked = {}, {}, {}, 0, 0, false
+local older = redis.call('EXISTS', before) == 1
+local function refuse(i, text)
+  for j = 1, #added do redis.call('XDEL', stream, added[j]) end
+  for j = 1, #members do redis.call('SREM', window, members[j]) end
+  return {'error', i, text}
+end
 local at, last = first + 5*marks, #ARGV
 while at <= last do
-  local member, n = ARGV[at], tonumber(ARGV[at+1])
+  local member, n, known = ARGV[at], tonumber(ARGV[at+1]), false
   entry = entry + 1
-  looked = looked or member ~= ''
-  if member ~= '' and (redis.call('SISMEMBER', window, member) == 1 or redis.call('SISMEMBER', before, member) == 1) then
+  if member ~= '' then
+    looked = true
+    known = older and redis.call('SISMEMBER', before, member) == 1
+    if not known then
+      local new = redis.pcall('SADD', window, member)
+      if type(new) == 'table' then return refuse(0, new.err) end
+      known = new == 0
+      if not known then members[#members+1] = member end
+    end
+  end
+  if known then
     repeated = repeated + 1
     ids[entry] = ''
   else
     local id = redis.pcall('XADD', stream, '*', unpack(ARGV, at+2, at+1+n))
-    if type(id) == 'table' then
-      for i = 1, #added do redis.call('XDEL', stream, added[i]) end
-      for i = 1, #members do redis.call('SREM', window, members[i]) end
-      return {'error', entry, id.err}
-    end
+    if type(id) == 'table' then return refuse(entry, id.err) end
     added[#added+1] = id
     ids[entry] = id
-    if member ~= '' then
-      redis.call('SADD', window, member)
-      members[#members+1] = member
-    end
   end
   at = at + 2 + n
 end
@@ -144,12 +147,6 @@ end
 if trims > 0 and #added > 0 then redis.call('XTRIM', stream, unpack(ARGV, 5, 4 + trims)) end
 if ARGV[3] == '1' then return {'done', repeated, ids} end
 return {'done', repeated}`)
-
-// onceLead and markArgs count arguments, see addOnce.
-const (
-	onceLead = 4
-	markArgs = 5
-)
 
 // MostOnceArgs is the most arguments, two for each field, that an entry can
 // have in an [OnceAdder]: Lua's unpack ends at 8000.
@@ -272,86 +269,4 @@ func (add *Add) appendFields(dst []any) []any {
 		dst = append(dst, &add.Fields[i].Name, &add.Fields[i].Value)
 	}
 	return dst
-}
-
-var errOnceReply = errors.New("the script for idempotent writes replied something else than it does")
-
-func parseOnce(cmd *redis.SliceCmd, entries int) OnceReply {
-	if err := cmd.Err(); IsWrongType(err) { // an entry's is caught by the script
-		return OnceReply{Err: fmt.Errorf("a key that begins with beamredis: and is the library's own holds something else: %v", err), At: -1}
-	} else if err != nil {
-		return OnceReply{Err: err, At: -1}
-	}
-	reply := cmd.Val()
-	if len(reply) >= 2 {
-		switch reply[0] {
-		case "stale":
-			return OnceReply{Stale: parseMarks(reply[1]), At: -1}
-		case "done":
-			return parseDone(reply, entries)
-		case "error":
-			return parseRefusal(reply)
-		}
-	}
-	return OnceReply{Err: fmt.Errorf("%w: %v", errOnceReply, reply), At: -1}
-}
-
-func parseMarks(v any) []map[string]string {
-	list, _ := v.([]any)
-	marks := make([]map[string]string, len(list))
-	for i := range list {
-		flat, _ := list[i].([]any)
-		marks[i] = make(map[string]string, len(flat)/2)
-		for j := 0; j+1 < len(flat); j += 2 {
-			name, _ := flat[j].(string)
-			marks[i][name], _ = flat[j+1].(string)
-		}
-	}
-	return marks
-}
-
-func parseDone(reply []any, entries int) OnceReply {
-	repeated, _ := reply[1].(int64)
-	r := OnceReply{Repeated: int(repeated), At: -1}
-	if len(reply) < 3 {
-		return r
-	}
-	ids, _ := reply[2].([]any)
-	r.IDs = make([]message.EntryID, entries)
-	for i := range min(len(ids), entries) {
-		if text, _ := ids[i].(string); text != "" {
-			r.IDs[i], r.Err = message.ParseEntryID(text)
-		}
-	}
-	return r
-}
-
-// parseRefusal: some servers put the "-" of the protocol before the text of an
-// error that a script caught.
-func parseRefusal(reply []any) OnceReply {
-	if len(reply) != 3 {
-		return OnceReply{Err: fmt.Errorf("%w: %v", errOnceReply, reply), At: -1}
-	}
-	at, _ := reply[1].(int64)
-	text, _ := reply[2].(string)
-	return OnceReply{Err: serverError(strings.TrimPrefix(text, "-")), At: int(at) - 1}
-}
-
-// TrimArgs returns the arguments of XTRIM that keep length entries, or those
-// from minID on where that is not 0-0; approx lets the server keep some more,
-// and limit bounds how many it examines, 0 leaving that to the server.
-func TrimArgs(length int64, minID message.EntryID, approx bool, limit int64) []any {
-	strategy, bound := "MAXLEN", strconv.FormatInt(length, 10)
-	if !minID.IsZero() {
-		strategy, bound = "MINID", minID.String()
-	}
-	args := []any{strategy, "="}
-	if approx {
-		args[1] = "~"
-	}
-	args = append(args, bound)
-	if approx && limit > 0 {
-		args = append(args, "LIMIT", limit)
-	}
-	return args
 }

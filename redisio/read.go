@@ -71,7 +71,7 @@ func TryReadWithFailed(s beam.Scope, c Conn, t Topic, group string, opts ...Read
 // readConfig collects every mistake before it gives up.
 func readConfig(s beam.Scope, c Conn, t Topic, group string, collectFailed bool, opts []ReadOption) (sdf.Config, error) {
 	cfg := sdf.Defaults()
-	cfg.Conn, cfg.Group, cfg.CollectFailed = c, group, collectFailed
+	cfg.Conn, cfg.Topic, cfg.Group, cfg.CollectFailed = c, t, group, collectFailed
 	errs := []error{validScope(s), c.Validate(), t.Validate(), notEmpty("group", group)}
 	for _, o := range opts {
 		errs = append(errs, o.applyRead(&cfg))
@@ -104,6 +104,7 @@ func checkTogether(cfg *sdf.Config) (errs []error) {
 // depends on it.
 func read(s beam.Scope, t Topic, cfg sdf.Config) (msgs, failed beam.PCollection) {
 	finalize.Enable()
+	warnOfBeamsFlink()
 	s = scope(s, "Read")
 	parts := beam.CreateList(s, sdf.Place(t.Parts(), keyGroups()))
 	return beam.ParDo2(s, &sdf.ReadFn{Config: cfg}, parts)

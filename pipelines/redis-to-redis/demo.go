@@ -11,12 +11,16 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"example.com/beamredis/pipelines/internal/cli"
+	"example.com/beamredis/pipelines/internal/demo"
 	"example.com/beamredis/pipelines/internal/progress"
 	"example.com/beamredis/redisio"
 )
 
-// demo copies orders on a Redis of its own and checks the outcome.
-func demo(sig *cli.Signals, w io.Writer, s *settings) (err error) {
+// orderCount is how many orders are copied.
+const orderCount = 100_000
+
+// runDemo copies orders on a Redis of its own and checks the outcome.
+func runDemo(sig *cli.Signals, w io.Writer, s *settings) (err error) {
 	if s.redisGiven() {
 		return cli.Usagef("--redis is empty: want the URL of a Redis; leave the flag out for the demo")
 	}
@@ -28,14 +32,14 @@ func demo(sig *cli.Signals, w io.Writer, s *settings) (err error) {
 	if err != nil {
 		return err
 	}
-	server, err := startServer(sig.Stop)
+	server, err := demo.StartServer(sig.Stop)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, server.stop()) }()
-	fmt.Fprintf(w, "Demo of a copy from one topic to another; give --redis for one of your own.\nRedis: %s\n", server.is)
-	j.conn.Addr, j.check = server.addr, false // the server is ours
-	client := redis.NewClient(&redis.Options{Addr: server.addr})
+	defer func() { err = errors.Join(err, server.Stop()) }()
+	fmt.Fprintf(w, "Demo of a copy from one topic to another; give --redis for one of your own.\nRedis: %s\n", server.Is)
+	j.conn.Addr, j.check = server.Addr, false // the server is ours
+	client := demo.Open(j.conn)
 	defer client.Close()
 	return demoOn(sig, w, j, client, s.keyField)
 }
@@ -43,7 +47,7 @@ func demo(sig *cli.Signals, w io.Writer, s *settings) (err error) {
 func demoOn(sig *cli.Signals, w io.Writer, j job, client *redis.Client, keyField string) error {
 	var filled atomic.Int64
 	err := shown(w, "filling "+streams(j.source), filled.Load, func() error {
-		return fill(sig.Stop, client, j.source, keyField, orderCount, &filled)
+		return demo.Fill(sig.Stop, client, j.source, keyField, orderCount, &filled)
 	})
 	if err != nil {
 		return err

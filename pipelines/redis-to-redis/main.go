@@ -33,7 +33,7 @@ func main() {
 		Flags:   flags,
 		Run: func(sig *cli.Signals) error {
 			if s.redis == "" {
-				return demo(sig, os.Stdout, &s)
+				return runDemo(sig, os.Stdout, &s)
 			}
 			return copyTopic(sig, os.Stdout, &s)
 		},

@@ -46,9 +46,11 @@ func TestBadInputIsOneLineAndDoesNothing(t *testing.T) {
 			`--start: "yesterday" is no start: want latest, earliest, an entry ID such as 1700000000000-0, or a time such as 2026-01-02T15:04:05Z`},
 		{"unknown ack", "--redis URL --ack never", usage, `--ack: "never" is no ack strategy: want on-checkpoint, on-emit or no-ack`},
 		{"unknown runner", "--redis URL --runner prisma", usage,
-			`--runner: "prisma" is no runner: want prism, flink, spark, dataflow, portable or dot`},
+			`--runner: "prisma" is no runner: want prism, flink-streaming, spark, dataflow, portable or dot`},
 		{"direct runner", "--redis URL --runner direct", usage,
-			"--runner: the direct runner cannot resume a read: want prism, flink, spark, dataflow, portable or dot"},
+			"--runner: the direct runner cannot resume a read: want prism, flink-streaming, spark, dataflow, portable or dot"},
+		{"Beam's Flink runner", "--redis URL --runner flink", usage,
+			"--runner: flink sends no streaming options, so that nothing would ever be acknowledged: use --runner=flink-streaming"},
 		{"no source partitions", "--redis URL --source_partitions 0", usage, "--source_partitions is 0: want at least 1"},
 		{"negative sink partitions", "--redis URL --sink_partitions -4", usage, "--sink_partitions is -4: want at least 1"},
 		{"bad name", "--redis URL --idempotent a:b", usage,
@@ -120,18 +122,18 @@ func TestHelpGoesToStdout(t *testing.T) {
 // type when the pipeline runs.
 func TestAFailedJobIsOneLineWithItsCause(t *testing.T) {
 	server := pipetest.StartRedis(t, "")
-	load(t, server, "in", 4, 20)
 	for stream, want := range map[string]string{
 		"out:1": `message with key ".*" cannot be written to "out:1": WRONGTYPE Operation against a key holding the wrong kind of value.*`,
 		"in:1":  `partition in:1: create group redis-to-redis of in:1: WRONGTYPE Operation against a key holding the wrong kind of value`,
 	} {
 		t.Run(stream, func(t *testing.T) {
+			must(t, server.Client.FlushAll(t.Context()).Err())
+			load(t, server, "in", 4, 20)
 			must(t, server.Client.Del(t.Context(), stream).Err())
 			must(t, server.Client.Set(t.Context(), stream, "x", 0).Err())
 			got := run(t, "--redis", server.URL(), "--start", "earliest", "--check=false")
 			expect(t, got, pipetest.Outcome{Status: 1}, cmpopts.IgnoreFields(pipetest.Outcome{}, "Stderr"))
 			matchLine(t, "redis-to-redis: "+want, got.Stderr)
-			must(t, server.Client.Del(t.Context(), stream).Err())
 		})
 	}
 }

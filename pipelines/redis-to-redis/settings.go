@@ -3,8 +3,6 @@ package main
 import (
 	"errors"
 	"flag"
-	"fmt"
-	"strings"
 
 	"example.com/beamredis/pipelines/internal/beamrun"
 	"example.com/beamredis/pipelines/internal/cli"
@@ -69,7 +67,7 @@ func (s *settings) job() (job, error) {
 		group:  s.group, check: s.check,
 	}
 	var connErr, startErr, nameErr error
-	j.conn, connErr = parseURL(s.redis)
+	j.conn, connErr = cli.ParseRedis(s.redis)
 	start := redisio.StartLatest()
 	if s.start != "" {
 		start, startErr = redisio.ParseStart(s.start)
@@ -86,50 +84,13 @@ func (s *settings) job() (job, error) {
 		j.read = append(j.read, redisio.WithStopAtLatest())
 	}
 	return j, cli.Usage(errors.Join(
-		of("--redis", connErr),
-		notEmpty("--source", s.source, "the name of a topic"), positive("--source_partitions", s.sourceParts),
-		notEmpty("--group", s.group, "the name of a consumer group"),
-		of("--start", startErr), of("--ack", ackErr),
-		notEmpty("--sink", s.sink, "the name of a topic"), positive("--sink_partitions", s.sinkParts),
-		of("--idempotent", nameErr),
-		differ(s.source, s.sink),
+		connErr,
+		cli.NotEmpty("--source", s.source, "the name of a topic"), cli.Positive("--source_partitions", s.sourceParts),
+		cli.NotEmpty("--group", s.group, "the name of a consumer group"),
+		cli.OfFlag("--start", startErr), cli.OfFlag("--ack", ackErr),
+		cli.NotEmpty("--sink", s.sink, "the name of a topic"), cli.Positive("--sink_partitions", s.sinkParts),
+		cli.OfFlag("--idempotent", nameErr),
+		cli.OtherTopic(s.source, s.sink),
 		beamrun.CheckRunner(),
 	))
-}
-
-func parseURL(url string) (redisio.Conn, error) {
-	c, err := redisio.ParseURL(url)
-	if err == nil {
-		err = c.Validate()
-	}
-	return c, err
-}
-
-func of(name string, err error) error {
-	if err == nil {
-		return nil
-	}
-	text := strings.TrimPrefix(err.Error(), "conn: ")
-	return fmt.Errorf("%s: %s", name, strings.TrimPrefix(text, "Redis URL: "))
-}
-
-func notEmpty(name, value, want string) error {
-	if value == "" {
-		return fmt.Errorf("%s is empty: want %s", name, want)
-	}
-	return nil
-}
-
-func positive(name string, n int) error {
-	if n < 1 {
-		return fmt.Errorf("%s is %d: want at least 1", name, n)
-	}
-	return nil
-}
-
-func differ(source, sink string) error {
-	if source == sink && source != "" {
-		return fmt.Errorf("--source and --sink are both %q: the copy would read what it writes, without end", source)
-	}
-	return nil
 }

@@ -35,6 +35,7 @@ func (s *submission) run(ctx context.Context) (beam.PipelineResult, error) {
 	started := make(chan error, 1)
 	go func() { started <- s.awaitStart(following) }()
 	completed := make(chan bool, 1)
+	refused := make(chan error, 1)
 	for {
 		select {
 		case err := <-ended:
@@ -48,8 +49,15 @@ func (s *submission) run(ctx context.Context) (beam.PipelineResult, error) {
 				return s.result(ctx), nil
 			}
 			started = nil
+			if s.options.savepoint != "" {
+				go func() { refused <- s.awaitRefusal(following) }()
+			}
 			if s.options.streaming {
 				go func() { completed <- s.awaitCompletion(following) }()
+			}
+		case err := <-refused:
+			if err != nil {
+				return nil, errors.Join(err, s.abort(ctx))
 			}
 		case done := <-completed:
 			if done {

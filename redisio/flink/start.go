@@ -8,6 +8,8 @@ import (
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/log"
 	jobpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/jobmanagement_v1"
+
+	"example.com/beamredis/redisio/sdf"
 )
 
 // sameObstacleFor is how long one and the same obstacle may stand before the
@@ -118,4 +120,39 @@ func (s *submission) lookWithoutREST(ctx context.Context, restErr error) (runs b
 	}
 	log.Warnf(ctx, "whether job %s really runs cannot be told: %v; name its address by --flink_rest", s.jobID, restErr)
 	return true, obstacle{}
+}
+
+// restoredFor is how long a job that was restored is watched for a refusal: all
+// its partitions have had their first turn by then.
+const restoredFor = 2 * time.Minute
+
+// awaitRefusal watches a restored job for the refusal of its state, which Flink
+// would answer with one restart after the other. It returns nil if none comes.
+func (s *submission) awaitRefusal(ctx context.Context) error {
+	over := time.NewTimer(restoredFor)
+	defer over.Stop()
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		if job, ok, err := s.flink.job(ctx, s.options.jobName); err == nil && ok {
+			if why := s.flink.failure(ctx, job.ID); strings.Contains(why, sdf.ErrOtherPartitions.Error()) {
+				return fmt.Errorf("job %s cannot go on from --savepoint_path=%s: %s", s.jobID, s.options.savepoint, fromPhrase(why, sdf.ErrOtherPartitions.Error()))
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-over.C:
+			return nil
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// fromPhrase returns the line of text that holds phrase, from there on: what
+// comes before is the way that the error went.
+func fromPhrase(text, phrase string) string {
+	text = text[strings.Index(text, phrase):]
+	line, _, _ := strings.Cut(text, "\n")
+	return line
 }

@@ -106,6 +106,7 @@ type ledger struct {
 	failed  leftovers     // for a later bundle
 	onEmit  []message.EntryID
 	sending bool
+	void    bool // the stream is another one now: there is nothing to acknowledge
 }
 
 func newLedger(client *rdb.Client, stream, group string) *ledger {
@@ -116,6 +117,20 @@ func (l *ledger) opened() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.open++
+}
+
+// revoke makes commits do nothing from now on: their IDs would be those of
+// other entries.
+func (l *ledger) revoke() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.void = true
+}
+
+func (l *ledger) isVoid() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.void
 }
 
 func (l *ledger) closed() {
@@ -174,6 +189,9 @@ func (l *ledger) settled(ctx context.Context, d time.Duration) bool {
 func (l *ledger) commit(ctx context.Context, rc *receipt) {
 	defer l.closed()
 	defer rc.settle()
+	if l.isVoid() {
+		return
+	}
 	err := errors.Join(l.ack(ctx, rc.claimed), l.ack(ctx, rc.others))
 	for _, s := range rc.spans {
 		err = errors.Join(err, l.ackRange(ctx, s))

@@ -225,9 +225,10 @@ func TestStreamSetBackToAnOlderCopyGoesOnFromItsEnd(t *testing.T) {
 				} else {
 					r.forgetTheEmptyRead()
 				}
-				r.bundle().want().commit()
+				r.bundle().commit() // may repeat 4, whose delivery the copy does not know
 				r.addAt(450, 7)
-				wantNumbers(t, r.read(1), 7)
+				got := r.read(1)
+				wantNumbers(t, got[len(got)-1:], 7)
 				if rest := r.restriction(stream); rest.Epoch != 1 {
 					t.Errorf("epoch %d, want 1", rest.Epoch)
 				}

@@ -4,12 +4,15 @@
 package sdf
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
 	"example.com/beamredis/redisio/conn"
 	"example.com/beamredis/redisio/message"
+	"example.com/beamredis/redisio/topic"
 )
 
 // AckStrategy says when an entry is acknowledged.
@@ -35,7 +38,10 @@ type Start struct {
 
 // Config is all that the source needs to know; it travels in the job graph.
 type Config struct {
-	Conn     conn.Config `json:"conn"`
+	Conn conn.Config `json:"conn"`
+	// Topic is what the partitions belong to. A restored job may hand in others,
+	// which are refused; the zero Topic takes any partition.
+	Topic    topic.Topic `json:"topic"`
 	Group    string      `json:"group"`
 	Consumer string      `json:"consumer"`
 	Ack      AckStrategy `json:"ack"`
@@ -97,4 +103,21 @@ func Defaults() Config {
 // Bounded reports whether the read ends by itself.
 func (c *Config) Bounded() bool {
 	return c.StopAtLatest || c.StopAt != nil || c.MaxEntries > 0 || c.MaxTime > 0
+}
+
+// ErrOtherPartitions says that a partition which comes out of restored state is
+// none of the topic that the pipeline reads. No restart mends it.
+var ErrOtherPartitions = errors.New("the restored state is of other partitions than the pipeline reads")
+
+// owns refuses a partition that the topic does not have, or that was one of
+// another number: a runner that restores state does not make the elements anew,
+// so that partitions which were added since would never be read.
+func (c *Config) owns(part topic.Partition) error {
+	n := c.Topic.Len()
+	if n == 0 || part.Count == n && part.Index < n && part.Stream == c.Topic.Key(part.Index) {
+		return nil
+	}
+	return fmt.Errorf("%w: it has %s as partition %d of %d, the pipeline's topic has %d partitions from %s on; "+
+		"restore it with the topic that it was saved with, or start without it: the consumer group goes on where it stands",
+		ErrOtherPartitions, part.Stream, part.Index, part.Count, n, c.Topic.Key(0))
 }

@@ -114,22 +114,23 @@ func (r *reader) giveBack(ctx context.Context, pos message.EntryID) error {
 		r.take(&batch{entries: f.Entries, bytes: f.Bytes})
 	}
 	var ids []message.EntryID
-	for r.head() != nil {
-		b := r.head()
-		if b.kind != fresh {
+	for _, b := range r.queue {
+		if b.left() > 0 && b.kind != fresh {
 			return nil
 		}
-		for ; b.left() > 0; b.next++ {
-			ids = append(ids, b.entries[b.next].ID)
+		for _, e := range b.entries[b.next:] {
+			ids = append(ids, e.ID)
 		}
 	}
 	if len(ids) == 0 {
 		return nil
 	}
-	left := r.seen
+	if _, err := r.client.GiveBack(ctx, r.stream, r.cfg.Group, r.seen, pos, ids); err != nil {
+		return err // the queue stays, for the next turn to try again
+	}
 	r.seen, r.tally.index = pos, r.tally.index-int64(len(ids))
-	_, err := r.client.GiveBack(ctx, r.stream, r.cfg.Group, left, pos, ids)
-	return err
+	r.dropQueue()
+	return nil
 }
 
 // close ends a turn that went well: it hands over what is to be acknowledged,
@@ -163,15 +164,16 @@ func (t *turn) settle() {
 	}
 	rc := newReceipt(claimed, others, r.repair, failed.span)
 	r.repair, r.skipped = idRange{}, nil
-	commit := func(ctx context.Context) { r.acks.commit(ctx, rc) }
-	r.acks.opened()
+	acks := r.acks // the reader has another one when it has started cold
+	commit := func(ctx context.Context) { acks.commit(ctx, rc) }
+	acks.opened()
 	switch {
 	case t.bundle == nil:
 		t.later(commit)
 	case !t.bundle.OnCommit(commit):
 		rc.settle()
-		r.acks.giveUp(rc.leftovers())
-		r.acks.closed()
+		acks.giveUp(rc.leftovers())
+		acks.closed()
 	}
 }
 

@@ -57,16 +57,19 @@ func (r *reader) countDeliveries(ctx context.Context, b *batch, pending []rdb.Pe
 	return r.setDeliveries(ctx, counted)
 }
 
-// uncountSuspects takes back the delivery that XCLAIM counted for entries that
-// will be delivered alone, or not at all.
-func (r *reader) uncountSuspects(ctx context.Context, b *batch) error {
-	back := map[int64][]message.EntryID{}
-	for i, d := range b.deliveries {
-		if judge(d, r.cfg.DeliveryLimit) != inCompany {
-			back[d] = append(back[d], b.entries[i].ID)
+// countsAfterClaim groups rows by what their counters have to be once they are
+// claimed: one more for what is delivered in company, the same for the others,
+// which are counted when they are delivered alone.
+func countsAfterClaim(rows []rdb.PendingEntry, limit int64) map[int64][]message.EntryID {
+	counts := map[int64][]message.EntryID{}
+	for _, row := range rows {
+		n := row.Deliveries
+		if judge(n, limit) == inCompany {
+			n++
 		}
+		counts[n] = append(counts[n], row.ID)
 	}
-	return r.setDeliveries(ctx, back)
+	return counts
 }
 
 func (r *reader) setDeliveries(ctx context.Context, byCount map[int64][]message.EntryID) error {

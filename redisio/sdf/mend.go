@@ -104,10 +104,11 @@ func (r *reader) replace(ctx context.Context, tr *Tracker, cure remedy, pos mess
 	}
 	r.warner.warnf(ctx, "replaced", "stream %s %s: it ends before %s, where group %s had read to; reading goes on after %s",
 		r.stream, what, pos, r.cfg.Group, cure.at)
-	start := cure.at
-	if s := tr.Restriction().Start; !cure.createGroup && s.Less(start) {
-		start = s
-	}
 	r.reset() // its queue is empty: only an emptied reader looks at the server
-	tr.Replace(start, cure.at)
+	r.acks.revoke()
+	r.acks = newLedger(r.client, r.stream, r.cfg.Group)
+	// What is pending up to the new start is delivered again, not acknowledged:
+	// it may be that this job made the stream's group anew in a bundle that
+	// failed, and that nobody has read what is pending.
+	tr.Replace(cure.at, cure.at)
 }

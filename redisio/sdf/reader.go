@@ -41,6 +41,7 @@ type reader struct {
 	phase    phase
 	queue    []*batch
 	inflight chan fetchReply
+	reserved int // bytes of the budget that inflight is expected to take
 	size     entrySize
 	held     holding
 
@@ -108,13 +109,21 @@ func newReader(client *rdb.Client, cfg *Config, stream string) *reader {
 
 // reset forgets everything, so that the reader starts cold.
 func (r *reader) reset() {
-	for _, b := range r.queue {
-		r.held.add(-b.bytes)
+	r.dropQueue()
+	if r.inflight != nil {
+		r.held.add(-r.reserved)
 	}
 	if r.after != nil {
 		r.held.add(-r.after.bytes)
 	}
 	r.clear()
+}
+
+func (r *reader) dropQueue() {
+	for _, b := range r.queue {
+		r.held.add(-b.bytes)
+	}
+	r.queue = nil
 }
 
 func (r *reader) clear() {
@@ -290,6 +299,8 @@ func (r *reader) fetchAhead(ctx context.Context) {
 	if r.phase != live || r.inflight != nil || r.cfg.Ack == NoAck || len(r.queue) > 1 || !mayFetchAhead(fetchTarget) {
 		return
 	}
+	r.reserved = int(float64(r.size.count()) * r.size.mean)
+	r.held.add(r.reserved)
 	reply := make(chan fetchReply, 1)
 	client, stream, group, consumer, n := r.client, r.stream, r.cfg.Group, r.cfg.Consumer, r.size.count()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
@@ -318,6 +329,7 @@ func (r *reader) fetch(ctx context.Context, most int) (rdb.Fetched, error) {
 		select {
 		case got := <-reply:
 			r.inflight = nil
+			r.held.add(-r.reserved)
 			return got.fetched, got.err
 		case <-ctx.Done():
 			return rdb.Fetched{}, context.Cause(ctx)
@@ -341,6 +353,7 @@ func (r *reader) accept(ctx context.Context, tr *Tracker, f rdb.Fetched) error {
 		}
 	}
 	r.note(f.State)
+	r.drained = false
 	r.backlog = max(0, r.backlog-int64(len(f.Entries)))
 	r.size.observe(f.Bytes, len(f.Entries))
 	r.reportLoss(ctx, r.tally.look(f.State, r.seen))

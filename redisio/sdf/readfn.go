@@ -143,6 +143,9 @@ func (fn *ReadFn) WatermarkEstimatorState(we *WatermarkEstimator) int64 { return
 // for it.
 func (fn *ReadFn) ProcessElement(ctx context.Context, we *WatermarkEstimator, _ beam.BundleFinalization, tr *Tracker, part topic.Partition,
 	emit func(beam.EventTime, message.Message), emitFailed func(beam.EventTime, message.DeadLetter)) (sdf.ProcessContinuation, error) {
+	if err := fn.Config.owns(part); err != nil {
+		return sdf.StopProcessing(), err
+	}
 	t := &turn{cfg: &fn.Config, tr: tr, we: we, bundle: finalize.FromContext(ctx), times: fn.times,
 		emit: emit, emitFailed: emitFailed, later: fn.runLater}
 	if t.bundle == nil {

@@ -3,6 +3,7 @@ package sdf
 import (
 	"context"
 	"math"
+	"slices"
 	"time"
 
 	"example.com/beamredis/redisio/internal/rdb"
@@ -147,7 +148,7 @@ func (r *reader) scanDue() bool {
 
 // claim makes this consumer the owner of rows and queues their entries.
 func (r *reader) claim(ctx context.Context, rows []rdb.PendingEntry, minIdle time.Duration) error {
-	entries, bytes, err := r.client.Claim(ctx, r.stream, r.cfg.Group, r.cfg.Consumer, minIdle, pendingIDs(rows))
+	entries, bytes, err := r.claimEntries(ctx, rows, minIdle)
 	if err != nil {
 		return err
 	}
@@ -161,12 +162,27 @@ func (r *reader) claim(ctx context.Context, rows []rdb.PendingEntry, minIdle tim
 	b := &batch{entries: entries, bytes: bytes, kind: pendingBefore}
 	if r.cfg.DeliveryLimit > 0 {
 		b.deliveries = deliveriesOf(entries, rows)
-		if err := r.uncountSuspects(ctx, b); err != nil {
-			return err
-		}
 	}
 	r.push(b)
 	return nil
+}
+
+// claimEntries claims rows. Under a delivery limit it sets their counters: one
+// that the server moves goes up with every claim whose reply is lost, and would
+// condemn an entry that was never emitted.
+func (r *reader) claimEntries(ctx context.Context, rows []rdb.PendingEntry, minIdle time.Duration) (entries []rdb.Entry, bytes int, err error) {
+	if r.cfg.DeliveryLimit == 0 {
+		return r.client.Claim(ctx, r.stream, r.cfg.Group, r.cfg.Consumer, minIdle, pendingIDs(rows), rdb.CountOne)
+	}
+	for count, ids := range countsAfterClaim(rows, r.cfg.DeliveryLimit) {
+		some, n, err := r.client.Claim(ctx, r.stream, r.cfg.Group, r.cfg.Consumer, minIdle, ids, count)
+		if err != nil {
+			return nil, 0, err
+		}
+		entries, bytes = append(entries, some...), bytes+n
+	}
+	slices.SortFunc(entries, func(a, b rdb.Entry) int { return a.ID.Compare(b.ID) })
+	return entries, bytes, nil
 }
 
 // absent keeps those of ids that the stream no longer has. There are few, if

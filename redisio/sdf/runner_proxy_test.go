@@ -16,6 +16,7 @@ type lossyProxy struct {
 	mu   sync.Mutex
 	lose []byte // the reply to the next request that contains this
 	lost int
+	drop bool // the request does not even reach the server
 }
 
 func newLossyProxy(t *testing.T, server string) *lossyProxy {
@@ -80,6 +81,7 @@ func (p *lossyProxy) carry(client, server net.Conn) {
 	go copyChunks(client, server, func(request []byte) bool {
 		if p.marks(request) {
 			marked.Do(func() { close(lose) })
+			return !p.drop
 		}
 		return true
 	})

@@ -73,7 +73,7 @@ func (t *turn) run(ctx context.Context) (ended bool, err error) {
 		return false, nil
 	}
 	for !t.tr.splitOff() {
-		if t.over() {
+		if t.over() && !t.mayStillEmit() {
 			return t.finish(ctx)
 		}
 		b, err := t.r.ready(ctx, t.tr, t.cfg.BundleEntries-t.entries)
@@ -88,11 +88,20 @@ func (t *turn) run(ctx context.Context) (ended bool, err error) {
 				return false, err
 			}
 		case t.over():
+			// Finishes, now that nothing is left to emit.
 		case !t.wait(ctx):
 			return false, nil
 		}
 	}
 	return false, nil // the residual goes on from here
+}
+
+// mayStillEmit reports whether the reader holds entries that are lost unless
+// they are emitted, because the group has forgotten them, and may emit them.
+func (t *turn) mayStillEmit() bool {
+	rest := t.tr.Restriction()
+	return t.cfg.Ack == NoAck && (t.r.phase == rereading || t.r.after != nil || t.r.head() != nil) &&
+		!t.r.stopped && !rest.Ended && rest.Remaining != 0
 }
 
 // heldBack reports whether this bundle belongs to an entry that has to be
@@ -268,7 +277,10 @@ func (t *turn) reject(ctx context.Context, m message.Message, reason string, att
 	letter := message.DeadLetter{Message: m, Reason: reason, Attempts: attempts}
 	if t.cfg.ErrorStream != "" {
 		add := rdb.Add{Stream: t.cfg.ErrorStream, Fields: letter.ErrorEntry()}
-		if err := rdb.NewAdder(t.r.client).Write(ctx, []rdb.Add{add})[0]; err != nil {
+		err := rdb.Retry(ctx, rdb.RetryPolicy{}, func(ctx context.Context) error {
+			return rdb.NewAdder(t.r.client).Write(ctx, []rdb.Add{add})[0]
+		})
+		if err != nil {
 			return fmt.Errorf("dead letter of entry %s of %s to error stream %s: %w", m.ID, m.Stream, t.cfg.ErrorStream, err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -109,7 +110,8 @@ func (o *output) String() string {
 }
 
 // Start runs binary with the environment env beside the test's own, in which a
-// later value of a variable counts. It is killed with t, or after a minute.
+// later value of a variable counts. After a minute, or with t, it is told to
+// show its stacks and end.
 func Start(t *testing.T, binary string, env []string, args ...string) *Process {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), endTimeout)
@@ -117,6 +119,10 @@ func Start(t *testing.T, binary string, env []string, args ...string) *Process {
 	p := &Process{t: t, cmd: exec.CommandContext(ctx, binary, args...)}
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
+	// A program that hangs says where: the Go runtime answers SIGQUIT with the
+	// stacks of all goroutines, on stderr.
+	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGQUIT) }
+	p.cmd.WaitDelay = 5 * time.Second
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -35,7 +35,7 @@ var errNoJava = errors.New("no Java or no Maven on the PATH")
 func flink(t *testing.T) *cluster {
 	t.Helper()
 	if os.Getenv("BEAMREDIS_FLINK") != "1" {
-		t.Skip("SKIPPED, this proves nothing: run scripts/test --flink")
+		t.Skip("SKIPPED, this proves nothing: scripts/test runs the tests on Flink")
 	}
 	c, err := theCluster()
 	if errors.Is(err, errNoJava) && os.Getenv("CI") != "true" {
@@ -129,6 +129,9 @@ func (c *cluster) call(ctx context.Context, method, path string, body, into any)
 	defer resp.Body.Close()
 	if resp.StatusCode >= 300 {
 		return fmt.Errorf("%s %s: %s", method, path, resp.Status)
+	}
+	if into == nil {
+		return nil
 	}
 	return json.NewDecoder(resp.Body).Decode(into)
 }

@@ -1,9 +1,12 @@
 package flink_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -62,24 +65,47 @@ func TestSubtasksShareThePartitions(t *testing.T) {
 		{4, 2, []int{2, 2}},
 		{7, 3, []int{2, 2, 3}},
 		{8, 4, []int{2, 2, 2, 2}},
+		{9, 8, []int{1, 1, 1, 1, 1, 1, 1, 2}}, // on two TaskManagers
 	} {
 		t.Run(fmt.Sprintf("%d on %d", tt.partitions, tt.parallelism), func(t *testing.T) {
+			c.slots(t, tt.parallelism)
 			s := startRedis(t)
 			in := redisio.Topic{Name: "in", Partitions: tt.partitions}
+			s.load(in, 0, 1000)
 			j := newJob(c, s.Config(), in, tt.parallelism)
 			j.begin(t)
 			id := j.id(t)
 			var got []int
 			eventually(t, "every partition has reached its subtask", func() bool {
-				got = c.elementsPerSubtask(t, id, tt.parallelism)
+				got = c.perSubtask(t, id, tt.parallelism, "numRecordsIn")
 				return sum(got) == tt.partitions
 			})
 			slices.Sort(got)
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("partitions per subtask (-want +got):\n%s", diff)
 			}
+			eventually(t, "everything is copied", func() bool { return s.length(out) == 1000 })
 		})
 	}
+}
+
+// slots adds a TaskManager if the job needs more slots than there are.
+func (c *cluster) slots(t *testing.T, wanted int) {
+	t.Helper()
+	var o struct {
+		Total int `json:"slots-total"`
+	}
+	if err := c.get(t.Context(), "/overview", &o); err != nil {
+		t.Fatal(err)
+	}
+	if o.Total >= wanted {
+		return
+	}
+	c.mustScript(t, "add-taskmanager")
+	t.Cleanup(func() {
+		c.mustScript(t, "kill-taskmanager")
+		eventually(t, "Flink misses the TaskManager", func() bool { return c.get(context.Background(), "/overview", &o) == nil && o.Total < wanted })
+	})
 }
 
 func sum(counts []int) (total int) {
@@ -89,9 +115,9 @@ func sum(counts []int) (total int) {
 	return total
 }
 
-// elementsPerSubtask is how many elements each subtask of the reading stage got:
-// one for each partition.
-func (c *cluster) elementsPerSubtask(t *testing.T, job string, parallelism int) []int {
+// perSubtask is a metric of the reading stage of a job, subtask by subtask; nil
+// while Flink does not tell it of all of them.
+func (c *cluster) perSubtask(t *testing.T, job string, parallelism int, metric string) []int {
 	t.Helper()
 	var graph struct {
 		Vertices []struct{ ID, Name string }
@@ -100,30 +126,39 @@ func (c *cluster) elementsPerSubtask(t *testing.T, job string, parallelism int) 
 		return nil
 	}
 	for _, v := range graph.Vertices {
-		if !strings.Contains(v.Name, "redisio.Write") {
-			continue
+		if strings.Contains(v.Name, "redisio.Write") {
+			return c.metricPerSubtask(t, "/jobs/"+job+"/vertices/"+v.ID+"/metrics", parallelism, metric)
 		}
-		counts := make([]int, parallelism)
-		var names []string
-		for i := range counts {
-			names = append(names, fmt.Sprint(i, ".numRecordsIn"))
-		}
-		var metrics []struct {
-			ID    string
-			Value string
-		}
-		if c.get(t.Context(), "/jobs/"+job+"/vertices/"+v.ID+"/metrics?get="+strings.Join(names, ","), &metrics) != nil {
-			return nil
-		}
-		for _, m := range metrics {
-			var subtask, n int
-			_, errs := fmt.Sscanf(m.ID+" "+m.Value, "%d.numRecordsIn %d", &subtask, &n)
-			if errs != nil {
-				t.Fatalf("metric %+v: %v", m, errs)
-			}
-			counts[subtask] = n
-		}
-		return counts
 	}
 	return nil
+}
+
+func (c *cluster) metricPerSubtask(t *testing.T, path string, parallelism int, metric string) []int {
+	t.Helper()
+	type value struct{ ID, Value string }
+	var known, values []value
+	if c.get(t.Context(), path, &known) != nil {
+		return nil
+	}
+	var names []string
+	for _, k := range known {
+		if strings.Contains(k.ID, "redisio_Write") && strings.HasSuffix(k.ID, "."+metric) {
+			names = append(names, k.ID)
+		}
+	}
+	if len(names) != parallelism || c.get(t.Context(), path+"?get="+url.QueryEscape(strings.Join(names, ",")), &values) != nil {
+		return nil
+	}
+	counts := make([]int, parallelism)
+	for _, v := range values {
+		index, _, _ := strings.Cut(v.ID, ".")
+		subtask, err := strconv.Atoi(index)
+		if err != nil || subtask >= parallelism {
+			t.Fatalf("metric %+v: %v", v, err)
+		}
+		if counts[subtask], err = strconv.Atoi(v.Value); err != nil {
+			t.Fatalf("metric %+v: %v", v, err)
+		}
+	}
+	return counts
 }

@@ -43,39 +43,54 @@ type job struct {
 	in      redisio.Topic
 	pause   time.Duration
 	opts    []redisio.ReadOption
-	flags   map[string]string
+	write   []redisio.WriteOption
+	// build makes what follows the read; nil: a copy to the topic out.
+	build func(beam.Scope, beam.PCollection)
+	flags map[string]string
+	limit time.Duration // after which the job is cancelled
 }
 
 var jobs atomic.Int64
 
 func newJob(c *cluster, conn redisio.Conn, in redisio.Topic, parallelism int, opts ...redisio.ReadOption) *job {
-	return &job{cluster: c, name: fmt.Sprintf("copy-%d-%d", os.Getpid(), jobs.Add(1)), conn: conn, in: in, opts: opts, flags: map[string]string{
+	return &job{cluster: c, name: fmt.Sprintf("copy-%d-%d", os.Getpid(), jobs.Add(1)), conn: conn, in: in, opts: opts, limit: 4 * time.Minute, flags: map[string]string{
 		"endpoint": c.endpoint, "flink_rest": c.rest, "environment_type": "LOOPBACK", "environment_config": "", "on_interrupt": "cancel",
 		"parallelism": fmt.Sprint(parallelism), "checkpointing_interval": "1s", "execution_retry_delay": "500ms",
-		"savepoint_path": "", "state_backend": "", "state_backend_storage_path": "", "start_timeout": "1m", "runner": "flink-streaming",
+		"savepoint_path": "", "async": "false", "state_backend": "", "state_backend_storage_path": "", "start_timeout": "1m", "runner": "flink-streaming",
 	}}
 }
 
 func (j *job) pipeline() *beam.Pipeline {
 	p, s := beam.NewPipelineWithRoot()
 	msgs := redisio.Read(s, j.conn, j.in, group, append([]redisio.ReadOption{redisio.WithStart(redisio.StartEarliest())}, j.opts...)...)
-	redisio.Write(s, j.conn, out, beam.ParDo(s, &pace{Pause: j.pause}, msgs))
+	if j.build != nil {
+		j.build(s, msgs)
+		return p
+	}
+	redisio.Write(s, j.conn, out, beam.ParDo(s, &pace{Pause: j.pause}, msgs), j.write...)
 	return p
 }
 
 // run submits the job and waits for its end; jobs of one process follow each
 // other, because Beam's flags belong to the process.
 func (j *job) run(ctx context.Context) error {
+	if err := j.flagsSet(); err != nil {
+		return err
+	}
+	if _, err := beam.Run(ctx, "flink-streaming", j.pipeline()); err != nil {
+		return err
+	}
+	return redisio.Drain(ctx)
+}
+
+func (j *job) flagsSet() error {
 	j.flags["job_name"] = j.name
 	for name, value := range j.flags {
 		if err := flag.Set(name, value); err != nil {
 			return err
 		}
 	}
-	if _, err := beam.Run(ctx, "flink-streaming", j.pipeline()); err != nil {
-		return err
-	}
-	return redisio.Drain(ctx)
+	return nil
 }
 
 func (j *job) mustRun(t *testing.T) {
@@ -96,7 +111,7 @@ func (j *job) mustRun(t *testing.T) {
 func (j *job) begin(t *testing.T) (ended <-chan error) {
 	t.Helper()
 	done := make(chan error, 1)
-	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), j.limit)
 	finished := make(chan struct{})
 	go func() {
 		defer close(finished)

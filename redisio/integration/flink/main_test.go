@@ -1,7 +1,6 @@
 // Package flink_test runs pipelines on a real Flink, which scripts/flink
-// starts, and against a real redis-server. It runs with scripts/test --flink;
-// then it is skipped, visibly, where Java or Maven is missing, and fails there
-// if CI=true.
+// starts, and against a real redis-server. It is skipped, visibly, where Java
+// or Maven is missing, and fails there if CI=true.
 package flink_test
 
 import (

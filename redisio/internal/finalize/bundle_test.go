@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -74,8 +75,27 @@ func TestPanickingCallbackIsLoggedAndTheNextOneRuns(t *testing.T) {
 	}
 }
 
+// bubble runs f in a synctest bubble once the workers of earlier tests are gone:
+// Drain waits for all of the process, and one outside would be waited for from
+// within the bubble, which counts as a deadlock.
+func bubble(t *testing.T, f func(*testing.T)) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); anyBusy(); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatal("callbacks of an earlier test still run")
+		}
+	}
+	synctest.Test(t, f)
+}
+
+func anyBusy() bool {
+	found := false
+	busy.Range(func(_, _ any) bool { found = true; return false })
+	return found
+}
+
 func TestCallbackContextOutlivesBundleAndConnection(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		type valueKey struct{}
 		worker, stop := context.WithCancel(context.WithValue(t.Context(), valueKey{}, "kept"))
 		h := newHarness(t, worker)
@@ -103,7 +123,7 @@ func TestCallbackContextOutlivesBundleAndConnection(t *testing.T) {
 }
 
 func TestSlowConnectionDoesNotHoldUpOthers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		slow, quick := newHarness(t, t.Context()), newHarness(t, t.Context())
 		release := make(chan struct{})
 		var ran journal

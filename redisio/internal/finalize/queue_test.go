@@ -15,7 +15,7 @@ import (
 
 // The bubble of synctest fails the test if a worker is still there at its end.
 func TestQueueKeepsOrderAndHasNoWorkerWhenIdle(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		var q queue
 		var ran journal
 		var want []string
@@ -58,7 +58,7 @@ func TestQueueRunsEveryTaskOfConcurrentPushers(t *testing.T) {
 }
 
 func TestDrainWaitsForWhatIsDue(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		h := newHarness(t, t.Context())
 		var ran journal
 		for _, id := range []string{"due", "not finalized"} {
@@ -84,7 +84,7 @@ func TestDrainWaitsForWhatIsDue(t *testing.T) {
 }
 
 func TestDrainDoesNotWaitForLaterCallbacks(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		var q queue
 		due, later := make(chan struct{}), make(chan struct{})
 		q.push(func() { <-due })

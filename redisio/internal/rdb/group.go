@@ -139,16 +139,24 @@ func parsePending(p *parser) ([]PendingEntry, error) {
 	return rows, err
 }
 
+// CountOne has [Client.Claim] count one more delivery.
+const CountOne int64 = -1
+
 // Claim makes consumer the owner of those ids that are pending and have been
-// idle for minIdle, counts a delivery for each, and returns their entries.
+// idle for minIdle, counts a delivery for each, or sets their counters to
+// deliveries unless that is [CountOne], and returns their entries.
 // Entries that the stream no longer has are left out; Redis 7.0 and later drop
 // them from the pending entries as well.
-func (c *Client) Claim(ctx context.Context, stream, group, consumer string, minIdle time.Duration, ids []message.EntryID) ([]Entry, int, error) {
+func (c *Client) Claim(ctx context.Context, stream, group, consumer string, minIdle time.Duration, ids []message.EntryID, deliveries int64) ([]Entry, int, error) {
 	if len(ids) == 0 {
 		return nil, 0, nil
 	}
-	args := append(make([]any, 0, 5+len(ids)), "xclaim", stream, group, consumer, formatMs(minIdle))
-	cmd := redis.NewRawCmd(ctx, idArgs(args, ids)...)
+	args := append(make([]any, 0, 7+len(ids)), "xclaim", stream, group, consumer, formatMs(minIdle))
+	args = idArgs(args, ids)
+	if deliveries != CountOne {
+		args = append(args, "retrycount", deliveries)
+	}
+	cmd := redis.NewRawCmd(ctx, args...)
 	if err := c.raw.Process(ctx, cmd); err != nil {
 		return nil, 0, fmt.Errorf("claim in %s for group %s: %w", stream, group, err)
 	}

@@ -152,7 +152,7 @@ func TestClaimTakesOverAndCounts(t *testing.T) {
 	onEachServer(t, func(b bench) {
 		b.fixture(5)
 		b.do("xdel s 3-0", "xack s g 4-0")
-		got, size, err := b.c.Claim(b.Context(), "s", "g", "d", 0, idsOf(2, 3, 4, 5, 99))
+		got, size, err := b.c.Claim(b.Context(), "s", "g", "d", 0, idsOf(2, 3, 4, 5, 99), CountOne)
 		if err != nil || size == 0 {
 			b.Fatalf("size %d, %v", size, err)
 		}
@@ -169,13 +169,13 @@ func TestClaimTakesOverAndCounts(t *testing.T) {
 		if b.counts() && slices.Contains(pendingMs(b.rows()), 3) {
 			b.Error("the deleted entry is pending still")
 		}
-		if got, _, err := b.c.Claim(b.Context(), "s", "g", "e", time.Hour, idsOf(1, 2)); err != nil || len(got) != 0 {
+		if got, _, err := b.c.Claim(b.Context(), "s", "g", "e", time.Hour, idsOf(1, 2), CountOne); err != nil || len(got) != 0 {
 			b.Errorf("claimed %v before its time, %v", got, err)
 		}
-		if got, _, err := b.c.Claim(b.Context(), "s", "g", "e", 0, nil); err != nil || got != nil {
+		if got, _, err := b.c.Claim(b.Context(), "s", "g", "e", 0, nil, CountOne); err != nil || got != nil {
 			b.Errorf("claim of nothing: %v, %v", got, err)
 		}
-		if _, _, err := b.c.Claim(b.Context(), "s", "nope", "e", 0, idsOf(1)); !IsNoGroup(err) {
+		if _, _, err := b.c.Claim(b.Context(), "s", "nope", "e", 0, idsOf(1), CountOne); !IsNoGroup(err) {
 			b.Errorf("claim in a missing group: %v", err)
 		}
 	})

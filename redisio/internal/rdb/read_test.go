@@ -106,7 +106,7 @@ func TestErrorsOfReadingAreNamedAndClassified(t *testing.T) {
 			},
 			"wait": func(string) error { _, _, err := b.c.WaitForEntries(b.Context(), at, time.Second); return err },
 			"claim": func(s string) error {
-				_, _, err := b.c.Claim(b.Context(), s, "g", "c", 0, []message.EntryID{eid(1, 0)})
+				_, _, err := b.c.Claim(b.Context(), s, "g", "c", 0, []message.EntryID{eid(1, 0)}, CountOne)
 				return err
 			},
 			"ack": func(s string) error {

@@ -1,4 +1,6 @@
-package main
+// Package demo is what the demos of the pipelines have in common: a Redis of
+// their own, orders to fill a topic with, and a count of what is where.
+package demo
 
 import (
 	"context"
@@ -16,17 +18,24 @@ import (
 
 const serverStartTimeout = 20 * time.Second
 
-// demoServer is the Redis of the demo.
-type demoServer struct {
-	addr string
-	is   string // for people
+// Server is the Redis of a demo.
+type Server struct {
+	// Addr is its address, host:port.
+	Addr string
+	// Is says for people what it is and where.
+	Is string
+
 	stop func() error
 }
 
-// startServer runs the redis-server of the PATH in a temporary folder, or, if
-// there is none, a small Redis within this process.
-func startServer(ctx context.Context) (*demoServer, error) {
-	dir, err := os.MkdirTemp("", "redis-to-redis-")
+// Stop ends the server and removes its folder.
+func (s *Server) Stop() error { return s.stop() }
+
+// StartServer runs the redis-server of the PATH in a temporary folder, or, if
+// there is none, a small Redis within this process. ctx bounds the start; call
+// [Server.Stop] at the end.
+func StartServer(ctx context.Context) (*Server, error) {
+	dir, err := os.MkdirTemp("", "beamredis-demo-")
 	if err != nil {
 		return nil, fmt.Errorf("a folder for redis-server: %w", err)
 	}
@@ -40,21 +49,21 @@ func startServer(ctx context.Context) (*demoServer, error) {
 		}
 		return nil, err
 	}
-	return &demoServer{
-		addr: server.Addr(),
-		is:   installedVersion(ctx) + " from the PATH, on " + server.Addr(),
+	return &Server{
+		Addr: server.Addr(),
+		Is:   installedVersion(ctx) + " from the PATH, on " + server.Addr(),
 		stop: func() error { return errors.Join(server.Stop(), os.RemoveAll(dir)) },
 	}, nil
 }
 
-func startEmbedded() (*demoServer, error) {
+func startEmbedded() (*Server, error) {
 	server, err := miniredis.Run()
 	if err != nil {
 		return nil, fmt.Errorf("embedded Redis: %w", err)
 	}
-	return &demoServer{
-		addr: server.Addr(),
-		is:   "embedded miniredis, as there is no redis-server on the PATH, on " + server.Addr(),
+	return &Server{
+		Addr: server.Addr(),
+		Is:   "embedded miniredis, as there is no redis-server on the PATH, on " + server.Addr(),
 		stop: func() error { server.Close(); return nil },
 	}, nil
 }

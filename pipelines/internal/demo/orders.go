@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"context"
@@ -14,9 +14,8 @@ import (
 )
 
 const (
-	orderCount = 100_000
-	customers  = 5_000
-	fillBatch  = 1_000
+	customers = 5_000
+	fillBatch = 1_000
 )
 
 // orders makes the same orders at every start.
@@ -56,9 +55,10 @@ func (o *orders) order() redisio.Message {
 	}
 }
 
-// fill adds n orders to topic, each to the partition of its key, and counts
-// them in filled.
-func fill(ctx context.Context, client *redis.Client, topic redisio.Topic, keyField string, n int, filled *atomic.Int64) error {
+// Fill adds n orders to topic, the same at every start, each to the partition
+// of its key, the customer, and counts them in filled. The key is in the field
+// keyField of an entry, or nowhere if that is empty.
+func Fill(ctx context.Context, client *redis.Client, topic redisio.Topic, keyField string, n int, filled *atomic.Int64) error {
 	made := newOrders()
 	for n > 0 {
 		batch := min(n, fillBatch)

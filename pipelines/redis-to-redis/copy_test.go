@@ -82,6 +82,21 @@ func TestItEndsWhenItHasCaughtUp(t *testing.T) {
 	}
 }
 
+// TestAnIdempotentCopyOfTheSameEntriesAddsNothing: the group is set back, as an
+// operator does to have entries again.
+func TestAnIdempotentCopyOfTheSameEntriesAddsNothing(t *testing.T) {
+	server := pipetest.StartRedis(t, "")
+	load(t, server, "in", 4, 3000)
+	for range 2 {
+		got := run(t, "--redis", server.URL(), "--start", "earliest", "--exit_when_caught_up", "--idempotent", "copy")
+		expect(t, got, pipetest.Outcome{}, cmpopts.IgnoreFields(pipetest.Outcome{}, "Stdout"))
+		expectCopied(t, server, 4)
+		for i := range 4 {
+			must(t, server.Client.XGroupSetID(t.Context(), fmt.Sprint("in:", i), "redis-to-redis", "0").Err())
+		}
+	}
+}
+
 func TestItCatchesUpWhereTheServerCannotTellTheLag(t *testing.T) {
 	server := pipetest.StartRedis(t, "")
 	load(t, server, "in", 1, 100)

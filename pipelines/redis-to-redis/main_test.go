@@ -53,6 +53,8 @@ func TestBadInputIsOneLineAndDoesNothing(t *testing.T) {
 			"--runner: flink sends no streaming options, so that nothing would ever be acknowledged: use --runner=flink-streaming"},
 		{"no source partitions", "--redis URL --source_partitions 0", usage, "--source_partitions is 0: want at least 1"},
 		{"negative sink partitions", "--redis URL --sink_partitions -4", usage, "--sink_partitions is -4: want at least 1"},
+		{"bad name", "--redis URL --idempotent a:b", usage,
+			`--idempotent: "a:b" is no name of a sink: want 1 to 64 letters, digits, "_", "." and "-"`},
 		{"empty source", "--redis URL --source=", usage, "--source is empty: want the name of a topic"},
 		{"empty sink", "--redis URL --sink=", usage, "--sink is empty: want the name of a topic"},
 		{"empty group", "--redis URL --group=", usage, "--group is empty: want the name of a consumer group"},

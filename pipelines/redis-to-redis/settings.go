@@ -19,6 +19,7 @@ type settings struct {
 	start            string
 	ack              string
 	keyField         string
+	idempotent       string
 	exitWhenCaughtUp bool
 	check            bool
 }
@@ -35,6 +36,8 @@ func (s *settings) register(fs *flag.FlagSet) {
 	fs.StringVar(&s.sink, "sink", "out", "`name` of the topic to write")
 	fs.IntVar(&s.sinkParts, "sink_partitions", 4, "`number` of partitions of the sink topic")
 	fs.StringVar(&s.keyField, "key_field", "_key", "`name` of the entry field that holds the message key; empty: entries have no key")
+	fs.StringVar(&s.idempotent, "idempotent", "", "write every entry once, also after a failure: `name` of this copy, the same at every start and for no other; "+
+		"without it, entries can be written twice")
 	fs.BoolVar(&s.exitWhenCaughtUp, "exit_when_caught_up", false, "end when every entry that was there at the start is written and acknowledged")
 	fs.BoolVar(&s.check, "check", true, "look at Redis from this machine before the pipeline is submitted; --check=false where only the workers reach it")
 }
@@ -63,7 +66,7 @@ func (s *settings) job() (job, error) {
 		sink:   redisio.Topic{Name: s.sink, Partitions: s.sinkParts},
 		group:  s.group, check: s.check,
 	}
-	var connErr, startErr error
+	var connErr, startErr, nameErr error
 	j.conn, connErr = cli.ParseRedis(s.redis)
 	start := redisio.StartLatest()
 	if s.start != "" {
@@ -73,6 +76,10 @@ func (s *settings) job() (job, error) {
 	keyField := redisio.WithKeyField(s.keyField)
 	j.read = []redisio.ReadOption{redisio.WithStart(start), redisio.WithAckStrategy(ack), keyField}
 	j.write = []redisio.WriteOption{keyField}
+	if s.idempotent != "" {
+		nameErr = redisio.CheckIdempotenceName(s.idempotent)
+		j.write = append(j.write, redisio.WithIdempotence(s.idempotent))
+	}
 	if s.exitWhenCaughtUp {
 		j.read = append(j.read, redisio.WithStopAtLatest())
 	}
@@ -82,6 +89,7 @@ func (s *settings) job() (job, error) {
 		cli.NotEmpty("--group", s.group, "the name of a consumer group"),
 		cli.OfFlag("--start", startErr), cli.OfFlag("--ack", ackErr),
 		cli.NotEmpty("--sink", s.sink, "the name of a topic"), cli.Positive("--sink_partitions", s.sinkParts),
+		cli.OfFlag("--idempotent", nameErr),
 		cli.OtherTopic(s.source, s.sink),
 		beamrun.CheckRunner(),
 	))

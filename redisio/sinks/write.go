@@ -20,12 +20,29 @@ type WriteConfig struct {
 	// ErrorStream is the stream key that dead letters are added to; empty: none.
 	ErrorStream string
 	Batch       BatchOptions
+	Trim        TrimOptions
+	Replicas    ReplicaOptions
+	// Concurrency is how many batches, of different streams, may be on their way
+	// at once; 0 means 1.
+	Concurrency int
+	// Once has every output written once; nil: at least once.
+	Once *OnceOptions
+	// OnceKey, func(message.Message) string, identifies an output; nil: it is
+	// known by the entry that it was made of.
+	OnceKey *beam.EncodedFunc
+	// Serializer, func(T) (message.Message, error), makes messages of elements;
+	// nil: they are messages.
+	Serializer *beam.EncodedFunc
+	// TopicOf, func(message.Message) topic.Topic, gives a message's topic; nil:
+	// Topic is that of all.
+	TopicOf *beam.EncodedFunc
 }
 
 // Result is what became of a write.
 type Result struct {
-	failed beam.PCollection
-	fn     *WriteFn
+	failed, written beam.PCollection
+	fn              *WriteFn
+	serializer      *SerializeFn // nil: elements are messages
 }
 
 // Failed returns the dead letters, a PCollection of message.DeadLetter in the
@@ -35,7 +52,22 @@ type Result struct {
 func (r Result) Failed() beam.PCollection {
 	// The graph keeps the pointer and encodes the DoFn when the pipeline runs.
 	r.fn.CollectFailed = true
+	if r.serializer != nil {
+		r.serializer.CollectFailed = true
+	}
 	return r.failed
+}
+
+// Written returns what was written, a PCollection of message.Message as a
+// reader of the destination sees it: Stream and ID are those of the new entry.
+// It is in the global window with the timestamps of the elements. Nothing is
+// collected unless Written is called before the pipeline runs.
+//
+// A sink that writes once also emits what it finds written by an earlier
+// attempt. Its ID is not known any more, and 0-0.
+func (r Result) Written() beam.PCollection {
+	r.fn.CollectWritten = true
+	return r.written
 }
 
 // WriteStream adds the messages of col, a PCollection of message.Message, to
@@ -46,18 +78,17 @@ func (r Result) Failed() beam.PCollection {
 // unknown the batch is written again, so that entries may be there twice.
 func WriteStream(s beam.Scope, cfg WriteConfig, col beam.PCollection) Result {
 	s = s.Scope("redisio.Write")
-	fn := newWriteFn(cfg)
-	return Result{failed: beam.ParDo(s, fn, globally(s, col)), fn: fn}
-}
-
-func newWriteFn(cfg WriteConfig) *WriteFn {
-	return &WriteFn{
-		Conn:        cfg.Conn,
-		Topic:       cfg.Topic,
-		KeyField:    cfg.KeyField,
-		ErrorStream: cfg.ErrorStream,
-		Batch:       cfg.Batch,
+	res := Result{fn: &WriteFn{WriteConfig: cfg}}
+	col = globally(s, col)
+	var unserialized beam.PCollection
+	if cfg.Serializer != nil {
+		col, unserialized, res.serializer = serialize(s, cfg, col)
 	}
+	res.failed, res.written = beam.ParDo2(s, res.fn, col)
+	if res.serializer != nil {
+		res.failed = beam.Flatten(s, res.failed, unserialized)
+	}
+	return res
 }
 
 // globally takes col into the global window. Beam's Go SDK puts everything

@@ -100,9 +100,16 @@ func copyPartition(ctx context.Context, c *redis.Client, part int) error {
 	}
 }
 
+func copyPlainly(ctx context.Context) error { return copyOnPrism(ctx) }
+
+// copyOnce has every entry written once.
+func copyOnce(ctx context.Context) error {
+	return copyOnPrism(ctx, redisio.WithIdempotence("copybench"))
+}
+
 // copyOnPrism runs the library's Read and Write in one pipeline, in this
 // process.
-func copyOnPrism(ctx context.Context) error {
+func copyOnPrism(ctx context.Context, opts ...redisio.WriteOption) error {
 	conn, err := redisio.ParseURL("redis://" + *addr)
 	if err != nil {
 		return err
@@ -110,7 +117,7 @@ func copyOnPrism(ctx context.Context) error {
 	p, s := beam.NewPipelineWithRoot()
 	msgs := redisio.Read(s, conn, redisio.Topic{Name: "in", Partitions: *partitions}, sink(),
 		redisio.WithStart(redisio.StartEarliest()), redisio.WithStopAtLatest())
-	redisio.Write(s, conn, redisio.Topic{Name: sink(), Partitions: *partitions}, msgs)
+	redisio.Write(s, conn, redisio.Topic{Name: sink(), Partitions: *partitions}, msgs, opts...)
 	if err := beamx.Run(ctx, p); err != nil {
 		return err
 	}

@@ -51,7 +51,9 @@ func main() {
 	case "raw":
 		err = timed(ctx, copyRaw)
 	case "copy":
-		err = timed(ctx, profiled(copyOnPrism))
+		err = timed(ctx, profiled(copyPlainly))
+	case "once":
+		err = timed(ctx, profiled(copyOnce))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "copybench:", err)
@@ -113,7 +115,7 @@ func compare(ctx context.Context) error {
 	if _, err := measure(server, "load", 0); err != nil {
 		return err
 	}
-	kinds := []string{"raw", "copy"}
+	kinds := []string{"raw", "copy", "once"}
 	results := map[string][]result{}
 	for n := range *rounds {
 		for _, kind := range kinds {
@@ -161,9 +163,12 @@ func report(results map[string][]result) {
 	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "\tmedian/s\tbest/s\tpeak MB\t")
-	for _, kind := range []string{"raw", "copy"} {
+	for _, kind := range []string{"raw", "copy", "once"} {
 		fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.0f\t\n", kind, median(kind).rate(), best(kind).rate(), median(kind).peakMB)
 	}
 	w.Flush()
-	fmt.Printf("ratio copy/raw: %.2f (median), %.2f (best)\n", median("copy").rate()/median("raw").rate(), best("copy").rate()/best("raw").rate())
+	for _, of := range [][2]string{{"copy", "raw"}, {"once", "copy"}} {
+		a, b := of[0], of[1]
+		fmt.Printf("ratio %s/%s: %.2f (median), %.2f (best)\n", a, b, median(a).rate()/median(b).rate(), best(a).rate()/best(b).rate())
+	}
 }

@@ -20,10 +20,13 @@ type tally struct{ written, deadLetters, retries int64 }
 
 // report brings the counters up to date, once a bundle: they cost too much to
 // be moved with every element.
+func (t *tally) report(ctx context.Context, now tally) {
+	writtenCounter.Inc(ctx, now.written-t.written)
+	deadLettersCounter.Inc(ctx, now.deadLetters-t.deadLetters)
+	retriesCounter.Inc(ctx, now.retries-t.retries)
+	*t = now
+}
+
 func (w *WriteFn) report(ctx context.Context) {
-	now := tally{w.delivery.written.Load(), w.failed.count.Load(), w.delivery.retries.Load()}
-	writtenCounter.Inc(ctx, now.written-w.reported.written)
-	deadLettersCounter.Inc(ctx, now.deadLetters-w.reported.deadLetters)
-	retriesCounter.Inc(ctx, now.retries-w.reported.retries)
-	w.reported = now
+	w.reported.report(ctx, tally{w.delivery.written.Load(), w.failed.count.Load(), w.delivery.retries.Load()})
 }

@@ -25,7 +25,12 @@ type WriteConfig struct {
 // Result is what became of a write.
 type Result struct {
 	failed beam.PCollection
-	fn     *WriteFn
+	// collect are the marks of the DoFns that have dead letters emitted.
+	collect []*bool
+}
+
+func resultOf(failed beam.PCollection, collect ...*bool) Result {
+	return Result{failed: failed, collect: collect}
 }
 
 // Failed returns the dead letters, a PCollection of message.DeadLetter in the
@@ -33,8 +38,10 @@ type Result struct {
 // written fails its bundle unless Failed is called before the pipeline runs,
 // or an error stream is named: what nobody looks at must not vanish.
 func (r Result) Failed() beam.PCollection {
-	// The graph keeps the pointer and encodes the DoFn when the pipeline runs.
-	r.fn.CollectFailed = true
+	// The graph keeps the DoFn's pointer and encodes it when the pipeline runs.
+	for _, mark := range r.collect {
+		*mark = true
+	}
 	return r.failed
 }
 
@@ -47,7 +54,7 @@ func (r Result) Failed() beam.PCollection {
 func WriteStream(s beam.Scope, cfg WriteConfig, col beam.PCollection) Result {
 	s = s.Scope("redisio.Write")
 	fn := newWriteFn(cfg)
-	return Result{failed: beam.ParDo(s, fn, globally(s, col)), fn: fn}
+	return resultOf(beam.ParDo(s, fn, globally(s, col)), &fn.CollectFailed)
 }
 
 func newWriteFn(cfg WriteConfig) *WriteFn {

@@ -7,6 +7,7 @@ import (
 
 	"example.com/beamredis/redisio/internal/rdb"
 	"example.com/beamredis/redisio/message"
+	"example.com/beamredis/redisio/typed"
 )
 
 var (
@@ -62,7 +63,7 @@ func (d *document) asMessage(prefix int) message.Message {
 	}
 	m := message.Message{Key: d.Key[prefix:], Fields: d.Fields}
 	if d.JSON != "" {
-		m.Fields = []message.Field{{Name: DataField, Value: d.JSON}}
+		m.Fields = []message.Field{{Name: typed.DataField, Value: d.JSON}}
 	}
 	return m
 }

@@ -13,6 +13,7 @@ import (
 
 	"example.com/beamredis/redisio/internal/rdb"
 	"example.com/beamredis/redisio/message"
+	"example.com/beamredis/redisio/typed"
 )
 
 // hashEncoder is the default: a message's fields, a map's, or those of a struct.
@@ -58,10 +59,10 @@ func sortedFields(m map[string]string) []message.Field {
 	return fields
 }
 
-// messageFields are the members of the JSON object in the field [DataField], if
+// messageFields are the members of the JSON object in the field "data", if
 // there is one, else the fields of m.
 func messageFields(m *message.Message) []message.Field {
-	if data, ok := m.Get(DataField); ok {
+	if data, ok := m.Get(typed.DataField); ok {
 		if members, ok := objectMembers(data); ok {
 			return members
 		}

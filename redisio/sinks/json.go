@@ -1,7 +1,6 @@
 package sinks
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"unicode/utf8"
@@ -10,11 +9,8 @@ import (
 
 	"example.com/beamredis/redisio/internal/rdb"
 	"example.com/beamredis/redisio/message"
+	"example.com/beamredis/redisio/typed"
 )
-
-// DataField is the field of a message that holds its JSON document, where it
-// has one.
-const DataField = "data"
 
 // encoder puts an element's payload into a document. Its error is the
 // element's fault.
@@ -22,34 +18,15 @@ type encoder func(elem any, doc *rdb.Document) error
 
 // jsonEncoder is the default: encoding/json, or the document of a message.
 func jsonEncoder() encoder {
-	var text jsonText
+	var text typed.JSONText
 	return func(elem any, doc *rdb.Document) (err error) {
 		if m, ok := elem.(message.Message); ok {
 			doc.JSON = messageJSON(&m)
 			return nil
 		}
-		doc.JSON, err = text.of(elem)
+		doc.JSON, err = text.Of(elem)
 		return err
 	}
-}
-
-// jsonText turns values into JSON in memory that it keeps.
-type jsonText struct {
-	buf bytes.Buffer
-	enc *json.Encoder
-}
-
-// of returns v as JSON without white space, with <, > and & as they are.
-func (t *jsonText) of(v any) (string, error) {
-	if t.enc == nil {
-		t.enc = json.NewEncoder(&t.buf)
-		t.enc.SetEscapeHTML(false)
-	}
-	t.buf.Reset()
-	if err := t.enc.Encode(v); err != nil {
-		return "", err
-	}
-	return string(bytes.TrimSuffix(t.buf.Bytes(), []byte("\n"))), nil
 }
 
 var errInvalidJSON = errors.New("the serializer's result is not JSON")
@@ -71,10 +48,10 @@ func customJSON(fn reflectx.Func1x2) encoder {
 	}
 }
 
-// messageJSON is the field [DataField] of m if that is JSON, else the fields as
+// messageJSON is the field "data" of m if that is JSON, else the fields as
 // an object.
 func messageJSON(m *message.Message) string {
-	if data, ok := m.Get(DataField); ok && json.Valid([]byte(data)) {
+	if data, ok := m.Get(typed.DataField); ok && json.Valid([]byte(data)) {
 		return data
 	}
 	text := make([]byte, 0, m.Size()+6*len(m.Fields)+2)

@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"strconv"
 	"time"
+
+	"example.com/beamredis/redisio/typed"
 )
 
 // texter returns the text of a value as a field of a hash holds it; ok is false
@@ -121,7 +123,7 @@ func interfaceText(v reflect.Value) (string, bool, error) {
 }
 
 func nestedText(v reflect.Value) (string, bool, error) {
-	var t jsonText
-	text, err := t.of(v.Interface())
+	var t typed.JSONText
+	text, err := t.Of(v.Interface())
 	return text, err == nil, err
 }

@@ -45,6 +45,12 @@ func (r Result) Failed() beam.PCollection {
 	return r.failed
 }
 
+// With returns r with more dead letters, those of another DoFn, whose mark is
+// collect.
+func (r Result) With(s beam.Scope, failed beam.PCollection, collect *bool) Result {
+	return resultOf(beam.Flatten(s, globally(s, failed), r.failed), append(r.collect, collect)...)
+}
+
 // WriteStream adds the messages of col, a PCollection of message.Message, to
 // the streams of a topic, each to the partition that its key says.
 //

@@ -22,7 +22,7 @@ type table struct {
 func takeStock(ctx context.Context, client *redis.Client, j job) (table, error) {
 	var t table
 	var errs [3]error
-	t.in, errs[0] = lengths(ctx, client, j.source)
+	t.in, errs[0] = lengths(ctx, client, j.Source)
 	t.out, errs[1] = lengths(ctx, client, j.sink)
 	t.pending, errs[2] = pending(ctx, client, j)
 	if err := errors.Join(errs[:]...); err != nil {
@@ -43,9 +43,9 @@ func lengths(ctx context.Context, client *redis.Client, t redisio.Topic) ([]int6
 }
 
 func pending(ctx context.Context, client *redis.Client, j job) ([]int64, error) {
-	counts := make([]int64, j.source.Len())
-	for i, p := range j.source.Parts() {
-		summary, err := client.XPending(ctx, p.Stream, j.group).Result()
+	counts := make([]int64, j.Source.Len())
+	for i, p := range j.Source.Parts() {
+		summary, err := client.XPending(ctx, p.Stream, j.Group).Result()
 		if err != nil {
 			return nil, err
 		}

@@ -143,7 +143,7 @@ func TestEveryWayToMakeHashes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			server.Client().FlushAll(t.Context())
-			opts := append(tc.opts, WithTTL(time.Hour))
+			opts := append([]WriteOption{WithTTL(time.Hour)}, tc.opts...)
 			if dead := runDirect(t, func(s beam.Scope) Result { return WriteHash(s, server.Config(), tc.col(s), opts...) }); len(dead) > 0 {
 				t.Errorf("dead letters %+v", dead)
 			}
@@ -162,7 +162,6 @@ func TestEveryWayToMakeHashes(t *testing.T) {
 }
 
 func TestMistakesOfADocumentWriteNameTheOption(t *testing.T) {
-	orders := func(s beam.Scope) beam.PCollection { return someOrders(s) }
 	words := func(s beam.Scope) beam.PCollection { return beam.Create(s, "a") }
 	pairs := func(s beam.Scope) beam.PCollection { return beam.ParDo(s, byCustomer, someOrders(s)) }
 	closure := func(o order) string { return o.ID }
@@ -173,11 +172,11 @@ func TestMistakesOfADocumentWriteNameTheOption(t *testing.T) {
 		opts  []WriteOption
 		want  string
 	}{
-		"no key":                {TryWriteJSON, orders, nil, "WithKey is missing: nothing tells the key of a redisio.order"},
-		"closure":               {TryWriteJSON, orders, []WriteOption{WithKey(closure)}, "make it a named function and register it in an init function with register.Function1x1"},
-		"method":                {TryWriteJSON, orders, []WriteOption{WithKey(order.method)}, "register.Function1x1"},
-		"nil function":          {TryWriteJSON, orders, []WriteOption{WithKey[order](nil)}, "WithKey: the function is nil"},
-		"another type":          {TryWriteJSON, orders, []WriteOption{WithKey(wordKey)}, "WithKey: the function takes string, the elements are redisio.order"},
+		"no key":                {TryWriteJSON, someOrders, nil, "WithKey is missing: nothing tells the key of a redisio.order"},
+		"closure":               {TryWriteJSON, someOrders, []WriteOption{WithKey(closure)}, "make it a named function and register it in an init function with register.Function1x1"},
+		"method":                {TryWriteJSON, someOrders, []WriteOption{WithKey(order.method)}, "register.Function1x1"},
+		"nil function":          {TryWriteJSON, someOrders, []WriteOption{WithKey[order](nil)}, "WithKey: the function is nil"},
+		"another type":          {TryWriteJSON, someOrders, []WriteOption{WithKey(wordKey)}, "WithKey: the function takes string, the elements are redisio.order"},
 		"two keys":              {TryWriteJSON, pairs, []WriteOption{WithKey(orderKey)}, "WithKey: the elements are pairs"},
 		"no TTL":                {TryWriteJSON, pairs, []WriteOption{WithTTL(0)}, "WithTTL: 0s is not positive"},
 		"path":                  {TryWriteJSON, pairs, []WriteOption{WithPath("status")}, `WithPath: "status" is no path`},
@@ -190,9 +189,9 @@ func TestMistakesOfADocumentWriteNameTheOption(t *testing.T) {
 		"two ways to flush":     {TryWriteHash, pairs, []WriteOption{WithFlushInterval(1), WithFlushAtBundleEnd()}, "exclude each other"},
 		"batch":                 {TryWriteHash, pairs, []WriteOption{WithBatchCount(0)}, "WithBatchCount: 0 is not positive"},
 		"document option":       {tryWriteOrders, someMessages, []WriteOption{WithTTL(1)}, "WithTTL: Write has no use for it"},
-		"TTL of a topic":        {tryWriteOrderValues, orders, []WriteOption{WithTTL(1)}, "WithTTL: WriteValues has no use for it"},
+		"TTL of a topic":        {tryWriteOrderValues, someOrders, []WriteOption{WithTTL(1)}, "WithTTL: WriteValues has no use for it"},
 		"messages as values":    {tryWriteOrderValues, someMessages, nil, "the elements are messages: Write writes them"},
-		"serializer for hashes": {tryWriteOrderValues, orders, []WriteOption{WithSerializer(orderMap)}, "WithSerializer: the function returns map[string]string"},
+		"serializer for hashes": {tryWriteOrderValues, someOrders, []WriteOption{WithSerializer(orderMap)}, "WithSerializer: the function returns map[string]string"},
 	} {
 		s := beam.NewPipeline().Root()
 		_, err := tc.write(s, somehost, tc.col(s), tc.opts...)

@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -174,11 +175,11 @@ func TestOrdersTravelThroughATopic(t *testing.T) {
 			if got := sinkPartition(key, in.Len()); got != i {
 				t.Fatalf("an order of %q is in partition %d, want %d", key, i, got)
 			}
-			var number int
-			if _, err := fmt.Sscanf(e.fields[3][strings.Index(e.fields[3], `"n":`):], `"n":%d`, &number); err != nil || number < last[key] {
-				t.Fatalf("order %d of %s comes after %d: %v", number, key, last[key], err)
+			var o order
+			if err := json.Unmarshal([]byte(e.fields[3]), &o); err != nil || o.N < last[key] {
+				t.Fatalf("order %d of %s comes after %d: %v", o.N, key, last[key], err)
 			}
-			last[key] = number
+			last[key] = o.N
 		})
 	}
 	p, root := beam.NewPipelineWithRoot()

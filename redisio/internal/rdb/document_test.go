@@ -295,7 +295,7 @@ func TestDocumentsBehindOneThatIsToBeTriedAgainAreTriedAgain(t *testing.T) {
 	if diff := cmp.Diff(want, classes); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if overtaken := (*OvertakenError)(nil); !errors.As(errs[5], &overtaken) || overtaken.Cause != oom {
+	if overtaken := (*OvertakenError)(nil); !errors.As(errs[5], &overtaken) || !errors.Is(overtaken.Cause, oom) {
 		t.Errorf("error %v, want an OvertakenError that names the cause", errs[5])
 	}
 }

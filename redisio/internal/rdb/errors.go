@@ -78,8 +78,7 @@ var replyClasses = []struct {
 	{"ERR invalid expire time", ElementFault},
 	{"ERR hash value is not ", ElementFault},
 
-	// RedisJSON; most of its replies lack the usual first word.
-	{"Existing key has wrong Redis type", ElementFault},
+	// RedisJSON, whose replies may lack the usual first word.
 	{rootMissing, ElementFault},
 	{"ERR array index out of range", ElementFault},
 	{"Err wrong static path", ElementFault},
@@ -103,9 +102,10 @@ func (e *FaultError) Error() string { return e.Err.Error() }
 // Unwrap returns what is wrong.
 func (e *FaultError) Unwrap() error { return e.Err }
 
-// elementFaultTexts are the replies for an element that breaks the protocol's
-// own bounds; the server closes the connection after them.
+// elementFaultTexts are parts of replies. Those for an element that breaks the
+// protocol's own bounds come before the server closes the connection.
 var elementFaultTexts = []string{
+	"Existing key has wrong Redis type", // RedisJSON
 	"Protocol error: invalid bulk length",
 	"Protocol error: invalid multibulk length",
 }

@@ -38,10 +38,7 @@ func ExampleWriteHash() {
 	}
 	defer server.Close()
 
-	conn, err := redisio.ParseURL("redis://" + server.Addr())
-	if err != nil {
-		log.Fatal(err)
-	}
+	conn := redisio.Conn{Addr: server.Addr()}
 	p, s := beam.NewPipelineWithRoot()
 	customers := beam.Create(s, customer{"7", "Anna", []string{"new"}}, customer{"8", "Boris", nil})
 	redisio.WriteHash(s, conn, customers, redisio.WithKey(customerKey))

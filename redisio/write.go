@@ -33,24 +33,33 @@ func Write(s beam.Scope, c Conn, t Topic, msgs beam.PCollection, opts ...WriteOp
 // TryWrite is [Write], but returns an error that names every mistake in the
 // configuration.
 func TryWrite(s beam.Scope, c Conn, t Topic, msgs beam.PCollection, opts ...WriteOption) (Result, error) {
+	cfg, err := writeConfig(s, c, t, opts)
+	if err := errors.Join(err, canBeWritten(&cfg, msgs)); err != nil {
+		return Result{}, err
+	}
+	return sinks.WriteStream(s, cfg, msgs), nil
+}
+
+// writeConfig collects every mistake before it gives up.
+func writeConfig(s beam.Scope, c Conn, t Topic, opts []WriteOption) (sinks.WriteConfig, error) {
 	cfg := sinks.WriteConfig{Conn: c, Topic: t, KeyField: sinks.DefaultKeyField}
 	errs := []error{validScope(s), c.Validate()}
 	for _, o := range opts {
 		errs = append(errs, o.applyWrite(&cfg))
 	}
-	errs = append(errs, canBeWritten(&cfg, msgs))
 	if cfg.TopicOf == nil || !reflect.ValueOf(t).IsZero() {
 		errs = append(errs, t.Validate())
 	}
-	errs = append(errs, inOption("trimming", cfg.Trim.Validate()), checkOnce(&cfg))
-	if cfg.Batch.Interval > 0 && cfg.Batch.AtBundleEnd {
-		errs = append(errs, errors.New("WithFlushInterval and WithFlushAtBundleEnd exclude each other"))
+	errs = append(errs, inOption("trimming", cfg.Trim.Validate()), checkOnce(&cfg),
+		checkFlush(cfg.Batch), checkErrorStream(cfg.ErrorStream, t, "written"))
+	return cfg, errors.Join(errs...)
+}
+
+func checkFlush(b sinks.BatchOptions) error {
+	if b.Interval > 0 && b.AtBundleEnd {
+		return errors.New("WithFlushInterval and WithFlushAtBundleEnd exclude each other")
 	}
-	errs = append(errs, checkErrorStream(cfg.ErrorStream, t, "written"))
-	if err := errors.Join(errs...); err != nil {
-		return Result{}, err
-	}
-	return sinks.WriteStream(s, cfg, msgs), nil
+	return nil
 }
 
 func canBeWritten(cfg *sinks.WriteConfig, elements beam.PCollection) error {

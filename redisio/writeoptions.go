@@ -75,17 +75,6 @@ func WithTopicOf(fn func(Message) Topic) WriteOption {
 	})
 }
 
-// WithSerializer has fn make the message of each element, for a PCollection of
-// any type T: Avro, protocol buffers, schema rows. An element for which it
-// returns an error is a dead letter, whose message has one field, "element".
-// fn is a named function registered with register.Function1x2.
-func WithSerializer[T any](fn func(T) (Message, error)) WriteOption {
-	return writeOption(func(cfg *sinks.WriteConfig) (err error) {
-		cfg.Serializer, err = encodedFunc("WithSerializer", fn)
-		return err
-	})
-}
-
 // WithMaxLen keeps n entries of each stream, the newest, or up to about a
 // hundred more; see [WithExactTrim]. Default: streams are not trimmed.
 func WithMaxLen(n int64) WriteOption {

@@ -87,7 +87,7 @@ func TestDataflowIsGivenAStreamingJob(t *testing.T) {
 			}
 		}
 	}
-	must(t, json.Unmarshal([]byte(logged(t, dryRun(t), "{")), &job))
+	pipetest.Must(t, json.Unmarshal([]byte(logged(t, dryRun(t), "{")), &job))
 	if job.Type != "JOB_TYPE_STREAMING" || job.Environment.Version.Job_type != "FNAPI_STREAMING" {
 		t.Errorf("type %s, %s", job.Type, job.Environment.Version.Job_type)
 	}
@@ -104,7 +104,7 @@ func TestDataflowIsGivenAStreamingJob(t *testing.T) {
 
 func TestDataflowIsAskedToFinalizeASplittableRead(t *testing.T) {
 	var p pipepb.Pipeline
-	must(t, prototext.Unmarshal([]byte(logged(t, dryRun(t), "components")), &p))
+	pipetest.Must(t, prototext.Unmarshal([]byte(logged(t, dryRun(t), "components")), &p))
 	for _, want := range []string{"beam:requirement:pardo:finalization:v1", "beam:requirement:pardo:splittable_dofn:v1"} {
 		if !slices.Contains(p.GetRequirements(), want) {
 			t.Errorf("requirement %s is missing: %v", want, p.GetRequirements())
@@ -156,9 +156,9 @@ func holds(text, what string) bool {
 func TestDataflowIsGivenNoSecret(t *testing.T) {
 	log := dryRun(t)
 	var p pipepb.Pipeline
-	must(t, prototext.Unmarshal([]byte(logged(t, log, "components")), &p))
+	pipetest.Must(t, prototext.Unmarshal([]byte(logged(t, log, "components")), &p))
 	wire, err := proto.Marshal(&p)
-	must(t, err)
+	pipetest.Must(t, err)
 	for name, text := range map[string]string{"the log": log, "the job": logged(t, log, "{"), "the pipeline": string(wire)} {
 		if holds(text, password) {
 			t.Errorf("%s holds the password", name)

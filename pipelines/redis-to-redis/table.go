@@ -22,9 +22,9 @@ type table struct {
 func takeStock(ctx context.Context, client *redis.Client, j job) (table, error) {
 	var t table
 	var errs [3]error
-	t.in, errs[0] = demo.Lengths(ctx, client, j.source)
+	t.in, errs[0] = demo.Lengths(ctx, client, j.Source)
 	t.out, errs[1] = demo.Lengths(ctx, client, j.sink)
-	t.pending, errs[2] = demo.Pending(ctx, client, j.source, j.group)
+	t.pending, errs[2] = demo.Pending(ctx, client, j.Source, j.Group)
 	if err := errors.Join(errs[:]...); err != nil {
 		return table{}, fmt.Errorf("count what was copied: %w", err)
 	}

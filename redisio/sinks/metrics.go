@@ -22,6 +22,14 @@ type tally struct{ written, deadLetters, retries, repeated int64 }
 
 // report brings the counters up to date, once a bundle: they cost too much to
 // be moved with every element.
+func (t *tally) report(ctx context.Context, now tally) {
+	writtenCounter.Inc(ctx, now.written-t.written)
+	deadLettersCounter.Inc(ctx, now.deadLetters-t.deadLetters)
+	retriesCounter.Inc(ctx, now.retries-t.retries)
+	repeatedCounter.Inc(ctx, now.repeated-t.repeated)
+	*t = now
+}
+
 func (w *WriteFn) report(ctx context.Context) {
 	now := tally{deadLetters: w.failed.count.Load()}
 	for _, l := range w.lanes {
@@ -31,9 +39,5 @@ func (w *WriteFn) report(ctx context.Context) {
 			now.repeated += l.once.repeated.Load()
 		}
 	}
-	writtenCounter.Inc(ctx, now.written-w.reported.written)
-	deadLettersCounter.Inc(ctx, now.deadLetters-w.reported.deadLetters)
-	retriesCounter.Inc(ctx, now.retries-w.reported.retries)
-	repeatedCounter.Inc(ctx, now.repeated-w.reported.repeated)
-	w.reported = now
+	w.reported.report(ctx, now)
 }

@@ -41,8 +41,10 @@ type WriteConfig struct {
 // Result is what became of a write.
 type Result struct {
 	failed, written beam.PCollection
-	fn              *WriteFn
-	serializer      *SerializeFn // nil: elements are messages
+	// collect are the marks of the DoFns that have dead letters emitted, and
+	// collectWritten that of the one that has what was written emitted; nil: none.
+	collect        []*bool
+	collectWritten *bool
 }
 
 // Failed returns the dead letters, a PCollection of message.DeadLetter in the
@@ -50,10 +52,9 @@ type Result struct {
 // written fails its bundle unless Failed is called before the pipeline runs,
 // or an error stream is named: what nobody looks at must not vanish.
 func (r Result) Failed() beam.PCollection {
-	// The graph keeps the pointer and encodes the DoFn when the pipeline runs.
-	r.fn.CollectFailed = true
-	if r.serializer != nil {
-		r.serializer.CollectFailed = true
+	// The graph keeps the DoFn's pointer and encodes it when the pipeline runs.
+	for _, mark := range r.collect {
+		*mark = true
 	}
 	return r.failed
 }
@@ -65,9 +66,22 @@ func (r Result) Failed() beam.PCollection {
 //
 // A sink that writes once also emits what it finds written by an earlier
 // attempt. Its ID is not known any more, and 0-0.
+//
+// Documents have no entries: Written panics for what writes them.
 func (r Result) Written() beam.PCollection {
-	r.fn.CollectWritten = true
+	if r.collectWritten == nil {
+		panic("Result.Written: documents have no entries; it is for Write and WriteValues")
+	}
+	*r.collectWritten = true
 	return r.written
+}
+
+// With returns r with more dead letters, those of another DoFn, whose mark is
+// collect.
+func (r Result) With(s beam.Scope, failed beam.PCollection, collect *bool) Result {
+	r.failed = beam.Flatten(s, globally(s, failed), r.failed)
+	r.collect = append(r.collect, collect)
+	return r
 }
 
 // WriteStream adds the messages of col, a PCollection of message.Message, to
@@ -78,14 +92,17 @@ func (r Result) Written() beam.PCollection {
 // unknown the batch is written again, so that entries may be there twice.
 func WriteStream(s beam.Scope, cfg WriteConfig, col beam.PCollection) Result {
 	s = s.Scope("redisio.Write")
-	res := Result{fn: &WriteFn{WriteConfig: cfg}}
+	fn := &WriteFn{WriteConfig: cfg}
+	res := Result{collect: []*bool{&fn.CollectFailed}, collectWritten: &fn.CollectWritten}
 	col = globally(s, col)
 	var unserialized beam.PCollection
 	if cfg.Serializer != nil {
-		col, unserialized, res.serializer = serialize(s, cfg, col)
+		var serializer *SerializeFn
+		col, unserialized, serializer = serialize(s, cfg, col)
+		res.collect = append(res.collect, &serializer.CollectFailed)
 	}
-	res.failed, res.written = beam.ParDo2(s, res.fn, col)
-	if res.serializer != nil {
+	res.failed, res.written = beam.ParDo2(s, fn, col)
+	if cfg.Serializer != nil {
 		res.failed = beam.Flatten(s, res.failed, unserialized)
 	}
 	return res

@@ -1,6 +1,6 @@
-// Copybench measures the copy of a topic on Prism against a plain go-redis
-// loop that does the same with the same server, in turns, and prints the
-// ratio. Every measurement is a process of its own, so that its memory is too.
+// Copybench measures the copy of a topic, or of its entries to documents, on
+// Prism against a plain go-redis loop that does the same with the same server,
+// in turns, and prints the ratio. Every measurement is a process of its own, so that its memory is too.
 package main
 
 import (
@@ -28,6 +28,8 @@ var (
 	entries    = flag.Int("entries", 1_000_000, "entries to copy")
 	partitions = flag.Int("partitions", 4, "partitions of both topics")
 	rounds     = flag.Int("rounds", 3, "measurements of each kind, taken in turns")
+	to         = flag.String("to", "stream", "where the entries go: stream, json or hash")
+	ttl        = flag.Duration("ttl", 0, "time to live of documents; the plain client sends a PEXPIRE after each write")
 	size       = flag.Int("size", 130, "payload bytes of an entry, roughly")
 
 	profile = flag.String("cpuprofile", "", "write a CPU profile of each measured copy to this file")
@@ -102,7 +104,11 @@ func compare(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	server, err := redisserver.Start(ctx, redisserver.Options{Dir: dir})
+	args, err := serverArgs()
+	if err != nil {
+		return err
+	}
+	server, err := redisserver.Start(ctx, redisserver.Options{Dir: dir, Args: args})
 	if err != nil {
 		return err
 	}
@@ -134,7 +140,7 @@ func compare(ctx context.Context) error {
 // measure runs this program as a child for one measurement.
 func measure(server *redisserver.Server, kind string, n int) (result, error) {
 	cmd := exec.Command(os.Args[0], "-child", kind, "-addr", server.Addr(), "-round", fmt.Sprint(n),
-		"-entries", fmt.Sprint(*entries), "-partitions", fmt.Sprint(*partitions), "-size", fmt.Sprint(*size), "-cpuprofile", *profile)
+		"-entries", fmt.Sprint(*entries), "-partitions", fmt.Sprint(*partitions), "-size", fmt.Sprint(*size), "-to", *to, "-ttl", ttl.String(), "-cpuprofile", *profile)
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, os.Stderr
 	if err := cmd.Run(); err != nil {

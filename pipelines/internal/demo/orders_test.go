@@ -8,13 +8,13 @@ import (
 )
 
 func TestTheSameOrdersComeAtEveryStart(t *testing.T) {
-	first, second := newOrders(), newOrders()
+	first, second := NewOrders(), NewOrders()
 	for range 1000 {
-		if diff := cmp.Diff(first.order(), second.order()); diff != "" {
+		if diff := cmp.Diff(first.Next(), second.Next()); diff != "" {
 			t.Fatalf("(-first +second):\n%s", diff)
 		}
 	}
-	o := first.order()
+	o := first.Next()
 	if number, _ := o.Get("order"); number != "2026-001001" || !strings.HasPrefix(o.Key, "customer-") {
 		t.Errorf("order %s of %s", number, o.Key)
 	}

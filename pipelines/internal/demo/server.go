@@ -35,19 +35,24 @@ func (s *Server) Stop() error { return s.stop() }
 // there is none, a small Redis within this process. ctx bounds the start; call
 // [Server.Stop] at the end.
 func StartServer(ctx context.Context) (*Server, error) {
+	server, err := startInstalled(ctx)
+	if errors.Is(err, redisserver.ErrNotInstalled) {
+		return startEmbedded()
+	}
+	return server, err
+}
+
+// startInstalled runs the redis-server of the PATH with args.
+func startInstalled(ctx context.Context, args ...string) (*Server, error) {
 	dir, err := os.MkdirTemp("", "beamredis-demo-")
 	if err != nil {
 		return nil, fmt.Errorf("a folder for redis-server: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, serverStartTimeout)
 	defer cancel()
-	server, err := redisserver.Start(ctx, redisserver.Options{Dir: dir})
+	server, err := redisserver.Start(ctx, redisserver.Options{Dir: dir, Args: args})
 	if err != nil {
-		err = errors.Join(err, os.RemoveAll(dir))
-		if errors.Is(err, redisserver.ErrNotInstalled) {
-			return startEmbedded()
-		}
-		return nil, err
+		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	return &Server{
 		Addr: server.Addr(),

@@ -16,7 +16,6 @@ import (
 
 	"example.com/beamredis/pipelines/internal/cli"
 	"example.com/beamredis/pipelines/internal/demo"
-	"example.com/beamredis/pipelines/internal/progress"
 	"example.com/beamredis/pipelines/internal/topicjob"
 	"example.com/beamredis/redisio"
 )
@@ -91,11 +90,5 @@ func (k Sink) run(sig *cli.Signals, w io.Writer, s *settings) error {
 	if err != nil {
 		return err
 	}
-	began := time.Now()
-	result, err := j.Run(sig)
-	if err != nil || result == nil {
-		return err
-	}
-	fmt.Fprintf(w, "%s from %s\n", k.Documents, progress.Rate(topicjob.Written(result), time.Since(began)))
-	return nil
+	return j.RunAndTell(sig, w, k.Documents+" from")
 }

@@ -57,7 +57,7 @@ func (f *Flags) ForDemo() error {
 
 // Job makes sense of the flags; the error tells all that is wrong with them.
 func (f *Flags) Job() (Job, error) {
-	j := Job{Source: redisio.Topic{Name: f.Source, Partitions: f.SourceParts}, Group: f.Group, Check: f.Check}
+	j := Job{Source: redisio.Topic{Name: f.Source, Partitions: f.SourceParts}, Group: f.Group, Check: f.Check, Ends: f.ExitWhenCaughtUp}
 	var connErr, startErr error
 	j.Conn, connErr = cli.ParseRedis(f.Redis)
 	start := redisio.StartLatest()

@@ -2,6 +2,8 @@ package topicjob
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -10,6 +12,7 @@ import (
 
 	"example.com/beamredis/pipelines/internal/beamrun"
 	"example.com/beamredis/pipelines/internal/cli"
+	"example.com/beamredis/pipelines/internal/progress"
 	"example.com/beamredis/redisio"
 )
 
@@ -25,6 +28,7 @@ type Job struct {
 	Group  string
 	Read   []redisio.ReadOption
 	Check  bool
+	Ends   bool // the read ends when it has caught up
 	// Sinks are topics that are looked at as well.
 	Sinks []redisio.Topic
 	// Write places what becomes of the messages into the pipeline.
@@ -72,6 +76,23 @@ func (j *Job) pipeline() (*beam.Pipeline, error) {
 		return nil, err
 	}
 	return p, j.Write(s, messages)
+}
+
+// RunAndTell is [Job.Run], and tells on w how it went: what, such as "copied",
+// and the number of elements, where the workers are in this process; where
+// they are not, that an end was reached.
+func (j *Job) RunAndTell(sig *cli.Signals, w io.Writer, what string) error {
+	began := time.Now()
+	result, err := j.Run(sig)
+	switch {
+	case err != nil:
+		return err
+	case result != nil:
+		fmt.Fprintf(w, "%s %s\n", what, progress.Rate(Written(result), time.Since(began)))
+	case j.Ends && *runners.Runner == "flink-streaming" && !*jobopts.Async && sig.Stop.Err() == nil:
+		fmt.Fprintln(w, "caught up: every entry that was there at the start is written and acknowledged")
+	}
+	return nil
 }
 
 // Written returns how many elements were written in a run whose workers are in

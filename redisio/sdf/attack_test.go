@@ -92,56 +92,6 @@ func TestAttackInflightIsWithinTheBudget(t *testing.T) {
 	}
 }
 
-// The stream is deleted and made anew; the bundle that finds that out fails.
-func TestAttackReplacedStreamAndTheFirstBundleFails(t *testing.T) {
-	for name, committed := range map[string]bool{"first bundle fails": false, "first bundle is committed": true} {
-		t.Run(name, func(t *testing.T) {
-			r := newRunner(t)
-			for n := 1; n <= 5; n++ {
-				r.addAt(1000+n, n)
-			}
-			r.open(stream)
-			wantNumbers(t, r.read(5), upTo(1, 5)...)
-			r.must(r.redis.Del(t.Context(), stream).Err())
-			for n := 1; n <= 3; n++ {
-				r.addAt(n, n)
-			}
-			r.newWorker()
-			if !committed {
-				if b := r.try(mishap{atEnd: true}); b.err == nil {
-					t.Fatal("did not fail")
-				}
-				r.newWorker()
-			}
-			var got []message.Message
-			for range 5 {
-				got = append(got, r.bundle().commit().got...)
-			}
-			wantNumbers(t, got, 1, 2, 3)
-			r.wantPending()
-		})
-	}
-}
-
-// A bundle of the old stream becomes final after the stream was made anew.
-func TestAttackLateFinalizationOfTheOldStream(t *testing.T) {
-	r := newRunner(t)
-	for n := 1; n <= 5; n++ {
-		r.addAt(n, n)
-	}
-	r.open(stream)
-	old := r.bundle().want(upTo(1, 5)...)
-	r.must(r.redis.Del(t.Context(), stream).Err())
-	for n := 1; n <= 3; n++ {
-		r.addAt(n, n)
-	}
-	r.forgetTheEmptyRead()
-	r.bundle().want(1, 2, 3)
-	r.wantPending(1, 2, 3)
-	old.commit()
-	r.wantPending(1, 2, 3)
-}
-
 func TestAttackNoXreadPermission(t *testing.T) {
 	r := newRunner(t, func(c *Config) { c.IdleTime = 200 * time.Millisecond })
 	r.must(r.redis.Do(t.Context(), "acl", "setuser", "default", "-xread").Err())

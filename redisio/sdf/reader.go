@@ -64,6 +64,7 @@ type reader struct {
 	finishing   time.Time       // since when the read is over and waits for its acknowledgements
 	drained     bool            // the last fetch found nothing after seen
 	stopped     bool            // an entry beyond what may be read has come
+	afresh      bool            // the stream was replaced: what this reader fetched of it was emitted by nobody
 }
 
 // expected identifies the restriction for which a reader's memory is good.
@@ -133,7 +134,7 @@ func (r *reader) clear() {
 	r.repair, r.skipped = idRange{}, nil
 	r.serverMs, r.emptyMs = noWatermark, noWatermark
 	r.failedSince, r.finishing = time.Time{}, time.Time{}
-	r.drained, r.stopped, r.doubt = false, false, false
+	r.drained, r.stopped, r.doubt, r.afresh = false, false, false, false
 	r.hub.forget(r.spot)
 }
 
@@ -243,7 +244,7 @@ func (r *reader) open(ctx context.Context, tr *Tracker) error {
 	}
 	rest := tr.Restriction()
 	delivered := st.Group.LastDelivered
-	if r.cfg.Ack == NoAck {
+	if r.cfg.Ack == NoAck && !r.afresh {
 		tr.Pass(delivered)
 		rest = tr.Restriction()
 	}

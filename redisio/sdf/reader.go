@@ -109,12 +109,9 @@ func newReader(client *rdb.Client, cfg *Config, stream string) *reader {
 
 // reset forgets everything, so that the reader starts cold.
 func (r *reader) reset() {
-	r.dropQueue()
+	r.letGo()
 	if r.inflight != nil {
 		r.held.add(-r.reserved)
-	}
-	if r.after != nil {
-		r.held.add(-r.after.bytes)
 	}
 	r.clear()
 }
@@ -168,6 +165,9 @@ func (r *reader) ready(ctx context.Context, tr *Tracker, most int) (*batch, erro
 			return b, nil
 		}
 		again, err := r.advance(ctx, tr, most)
+		if err == nil {
+			r.failedSince = time.Time{}
+		}
 		if err != nil || !again {
 			return r.head(), err
 		}
@@ -292,7 +292,7 @@ const fetchTimeout = 30 * time.Second
 
 // fetchAhead starts the next fetch while the last one is being emitted.
 func (r *reader) fetchAhead(ctx context.Context) {
-	if r.phase != live || r.inflight != nil || r.cfg.Ack == NoAck || len(r.queue) > 1 || !mayFetchAhead(fetchTarget) {
+	if r.phase != live || r.stopped || r.inflight != nil || r.cfg.Ack == NoAck || len(r.queue) > 1 || !mayFetchAhead(fetchTarget) {
 		return
 	}
 	r.reserved = int(float64(r.size.count()) * r.size.mean)

@@ -2,6 +2,7 @@ package sdf
 
 import (
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -68,14 +69,20 @@ func TestSkippedEntriesWaitForTheFinalization(t *testing.T) {
 
 // Far behind: more entries than one fetch brings are skipped on the way.
 func TestGroupFarBehindCatchesUpWithinABundle(t *testing.T) {
-	r := newRunner(t)
-	r.add(stream, 450)
+	r := newRunner(t, func(cfg *Config) { cfg.IdleTime, cfg.BundleTime = 2*time.Second, 4*time.Second })
+	r.add(stream, 4500)
 	r.open(stream)
-	r.read(450)
+	r.read(4500)
 	r.setGroup(message.EntryID{})
 	r.add(stream, 1)
 	r.newWorker()
-	r.bundle().want(451)
+	var arrived time.Time
+	start := time.Now()
+	b := r.try(mishap{onEmit: func(message.Message) { arrived = time.Now() }}).want(4501)
+	r.must(b.err)
+	if took := arrived.Sub(start); took > time.Second {
+		t.Errorf("the entry was emitted after %v, want no idle waiting on the way", took)
+	}
 }
 
 func TestGroupBeyondItsStreamGoesOnFromTheStreamsEnd(t *testing.T) {

@@ -140,14 +140,19 @@ func (t *turn) settle() {
 	r.repair, r.skipped = idRange{}, nil
 	acks := r.acks // the reader has another one when it has started cold
 	commit := func(ctx context.Context) { acks.commit(ctx, rc) }
+	leave := func() { // to the finalization of a later bundle
+		rc.settle()
+		acks.giveUp(rc.leftovers())
+		acks.closed()
+	}
 	acks.opened()
 	switch {
 	case t.bundle == nil:
 		t.later(commit)
-	case !t.bundle.OnCommit(commit):
-		rc.settle()
-		acks.giveUp(rc.leftovers())
-		acks.closed()
+	case t.bundle.OnCommit(commit):
+		t.bundle.OnDrop(leave)
+	default:
+		leave()
 	}
 }
 

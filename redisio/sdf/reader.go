@@ -190,7 +190,7 @@ func (r *reader) advance(ctx context.Context, tr *Tracker, most int) (again bool
 			return false, err
 		}
 	}
-	if r.inflight == nil && time.Since(r.lastFetch) < fetchEvery {
+	if r.inflight == nil && r.drained && time.Since(r.lastFetch) < fetchEvery {
 		if ms, ok := r.hub.empty(r.spot, r.seen); ok {
 			r.emptyMs, r.serverMs = ms, max(r.serverMs, ms)
 			return false, nil
@@ -266,6 +266,7 @@ func (r *reader) open(ctx context.Context, tr *Tracker) error {
 func (r *reader) note(st rdb.State) {
 	r.serverMs = max(r.serverMs, st.Now)
 	r.lastGen = st.Stream.LastGenerated
+	r.size.look(st.Stream.EntryBytes)
 	r.backlog = st.Group.Lag
 	if r.backlog < 0 {
 		r.backlog = st.Stream.Length
@@ -359,7 +360,7 @@ func (r *reader) accept(ctx context.Context, tr *Tracker, f rdb.Fetched) error {
 		return nil
 	}
 	if len(f.Entries) == 0 {
-		r.emptyMs, r.drained = f.Now, true
+		r.emptyMs, r.drained, r.backlog = f.Now, true, 0
 		r.reportLoss(ctx, r.tally.drained(f.State))
 		r.hub.idle(r.spot, r.seen, f.Now)
 		return nil

@@ -153,6 +153,10 @@ func (t *turn) timeUp() bool {
 // wait waits for entries, as long as the bundle may be idle. It reports whether
 // there are some.
 func (t *turn) wait(ctx context.Context) bool {
+	if r := t.r; r.phase == live && !r.drained && !r.stopped {
+		// The last fetch brought only what was read before.
+		return ctx.Err() == nil && time.Now().Before(t.until)
+	}
 	left := min(t.scope.idleLeft, time.Until(t.until))
 	if left <= 0 {
 		return false

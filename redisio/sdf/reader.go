@@ -333,8 +333,8 @@ func (r *reader) fetch(ctx context.Context, most int) (rdb.Fetched, error) {
 		}
 	}
 	n := r.size.count()
-	if r.cfg.Ack == NoAck {
-		n = max(1, min(n, most)) // all of it is emitted in this bundle
+	if r.cfg.Ack == NoAck || !mayFetchAhead(fetchTarget) {
+		n = max(1, min(n, most)) // so that all of it can be emitted in this bundle
 	}
 	return r.client.Fetch(ctx, r.stream, r.cfg.Group, r.cfg.Consumer, n, r.cfg.Ack == NoAck)
 }

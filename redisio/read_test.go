@@ -57,7 +57,7 @@ func TestReadOptionsDefaultToTheDocumentedValues(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := sdf.Config{
-		Conn: somehost, Group: "g", Consumer: "beam", Ack: AckOnCheckpoint, Start: StartLatest(), KeyField: "_key",
+		Conn: somehost, Topic: orders, Group: "g", Consumer: "beam", Ack: AckOnCheckpoint, Start: StartLatest(), KeyField: "_key",
 		ClaimIdle: time.Minute, BundleEntries: 10_000, BundleBytes: 8 << 20, BundleTime: 500 * time.Millisecond,
 		IdleTime: 200 * time.Millisecond, RetryFor: 2 * time.Minute,
 	}

@@ -32,6 +32,7 @@ func init() {
 	register.Function1x2(functionalTime)
 	register.Function1x0(collect)
 	register.Function1x0(collectFailed)
+	register.Function1x1(refuse)
 }
 
 // functionalTime is registered; its name begins like that of a closure.
@@ -56,7 +57,7 @@ func TestReadOptionsDefaultToTheDocumentedValues(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := sdf.Config{
-		Conn: somehost, Group: "g", Consumer: "beam", Ack: AckOnCheckpoint, Start: StartLatest(), KeyField: "_key",
+		Conn: somehost, Topic: orders, Group: "g", Consumer: "beam", Ack: AckOnCheckpoint, Start: StartLatest(), KeyField: "_key",
 		ClaimIdle: time.Minute, BundleEntries: 10_000, BundleBytes: 8 << 20, BundleTime: 500 * time.Millisecond,
 		IdleTime: 200 * time.Millisecond, RetryFor: 2 * time.Minute,
 	}
@@ -420,3 +421,33 @@ func TestEntryThatCannotBeDeliveredFailsTheReadWhereNobodyCollects(t *testing.T)
 		t.Errorf("%d entries pending, want the one that was not delivered", n)
 	}
 }
+
+// A pipeline that fails has not written everything, wherever it fails.
+func TestDirectRunnerAcknowledgesNothingOfAFailedPipeline(t *testing.T) {
+	for name, tc := range map[string]struct {
+		fail func(root beam.Scope, s *redistest.Server, msgs beam.PCollection)
+	}{
+		"in an element": {func(root beam.Scope, _ *redistest.Server, msgs beam.PCollection) { beam.ParDo0(root, refuse, msgs) }},
+		"in a sink's last batch": {func(root beam.Scope, s *redistest.Server, msgs beam.PCollection) {
+			Write(root, s.Config(), Topic{Name: "out", Partitions: 1}, msgs)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := redistest.Start(t)
+			addOrders(t, s, "a", "b", "c")
+			if err := s.Client().Set(t.Context(), "out:0", "not a stream", 0).Err(); err != nil {
+				t.Fatal(err)
+			}
+			p, root := beam.NewPipelineWithRoot()
+			tc.fail(root, s, Read(root, s.Config(), orders, "g", WithStart(StartEarliest()), WithStopAtLatest()))
+			if _, err := direct.Execute(t.Context(), p); err == nil {
+				t.Fatal("the pipeline did not fail")
+			}
+			if n := s.Client().XPending(t.Context(), "orders:0", "g").Val().Count; n != 3 {
+				t.Errorf("%d entries are pending, want the 3 that were not written", n)
+			}
+		})
+	}
+}
+
+func refuse(Message) error { return errors.New("the test refuses it") }

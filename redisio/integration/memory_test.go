@@ -44,20 +44,29 @@ func heapDuring(run func()) uint64 {
 // cannot keep up only as far as its budget goes.
 func TestHeapStaysBoundedBehindASlowSink(t *testing.T) {
 	for _, tt := range []struct {
-		name string
-		n    int
-		size int
+		name       string
+		n          int
+		size       int
+		partitions int
 	}{
-		{"small entries", sized(60_000, 300_000), 0},
-		{"entries of 100 KiB", sized(2_500, 10_000), 100 << 10},
+		{"small entries", sized(60_000, 300_000), 0, 4},
+		{"entries of 100 KiB", sized(2_500, 10_000), 100 << 10, 4},
+		// Each may hold what is left of a fetch and the next one, 2 MiB together:
+		// more than the budget.
+		{"many partitions", sized(30_000, 60_000), 10 << 10, 120},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := start(t)
 			padding := strings.Repeat("x", tt.size)
 			padded := func(n int) []string { return append(entryOf(n), "padding", padding) }
-			s.load(in, 0, tt.n, padded)
+			source := redisio.Topic{Name: in.Name, Partitions: tt.partitions}
+			s.load(source, 0, tt.n, padded)
 			var seen atomic.Int64
 			job := untilCaughtUp(s)
+			job.source = source
+			if tt.partitions > 4 { // turns that leave something over
+				job.opts = append(job.opts, redisio.WithBundleBounds(20, 8<<20, 500*time.Millisecond))
+			}
 			every := int64(max(1, tt.n/300))
 			job.watch = &watch{see: func(context.Context, redisio.Message) error {
 				if seen.Add(1)%every == 0 {
@@ -77,7 +86,7 @@ func TestHeapStaysBoundedBehindASlowSink(t *testing.T) {
 			if got := s.length(out); got != tt.n {
 				t.Errorf("%d entries arrived, want %d", got, tt.n)
 			}
-			s.wantCaughtUp(in, group)
+			s.wantCaughtUp(source, group)
 		})
 	}
 }

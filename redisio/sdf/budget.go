@@ -31,22 +31,42 @@ func (h holding) add(n int) {
 }
 
 // A fetch asks for as many entries as make about fetchTarget bytes, at most
-// fetchEntries, going by the mean size of those that came before.
+// fetchEntries, going by the mean size of those that came before. The mean may
+// mislead where sizes change, so a fetch neither asks for more than fetchGrowth
+// times what the one before brought, nor for more than would be fetchMost bytes
+// if all were as large as the larger one of the stream's first and last entry.
 const (
 	fetchTarget  = 1 << 20
+	fetchMost    = 16 << 20
 	fetchEntries = 2000
-	firstFetch   = 100
+	fetchGrowth  = 4
+	firstFetch   = 16
 )
 
 // entrySize is a moving mean of the bytes that an entry takes in a reply.
-type entrySize struct{ mean float64 }
+type entrySize struct {
+	mean  float64
+	known int // entries that the last reply brought; 0: the mean is a guess
+	ends  int // bytes of the stream's first or last entry
+}
+
+// look takes note of the stream's first and last entry, which are all that is
+// known before the first fetch.
+func (s *entrySize) look(bytes int) {
+	s.ends = bytes
+	if s.known == 0 {
+		s.mean = float64(bytes)
+	}
+}
 
 func (s *entrySize) observe(bytes, entries int) {
 	if entries == 0 {
 		return
 	}
+	first := s.known == 0
+	s.known = entries
 	size := float64(bytes) / float64(entries)
-	if s.mean == 0 {
+	if first {
 		s.mean = size
 		return
 	}
@@ -58,8 +78,12 @@ func (s *entrySize) observe(bytes, entries int) {
 
 // count is the number of entries to ask for.
 func (s *entrySize) count() int {
-	if s.mean == 0 {
-		return firstFetch
+	n := min(fetchEntries, max(firstFetch, fetchGrowth*s.known))
+	if s.mean > 0 {
+		n = min(n, int(fetchTarget/s.mean))
 	}
-	return max(1, min(fetchEntries, int(fetchTarget/s.mean)))
+	if s.ends > 0 {
+		n = min(n, fetchMost/s.ends)
+	}
+	return max(1, n)
 }

@@ -8,16 +8,23 @@ import (
 
 func TestFetchSizeFollowsTheMeanEntry(t *testing.T) {
 	for name, tc := range map[string]struct {
+		ends    int      // bytes of the stream's first or last entry
 		batches [][2]int // bytes, entries
 		want    int
 	}{
-		"unknown":               {nil, firstFetch},
-		"an empty reply":        {[][2]int{{300, 0}}, firstFetch},
-		"tiny entries":          {[][2]int{{1000, 100}}, fetchEntries},
-		"kilobyte entries":      {[][2]int{{100 << 10, 100}}, fetchTarget >> 10},
-		"larger than the fetch": {[][2]int{{10 << 20, 2}}, 1},
+		"unknown":                     {0, nil, firstFetch},
+		"an empty reply":              {0, [][2]int{{300, 0}}, firstFetch},
+		"tiny entries":                {100, [][2]int{{100_000, 1000}}, fetchEntries},
+		"kilobyte entries":            {1 << 10, [][2]int{{1000 << 10, 1000}}, fetchTarget >> 10},
+		"larger than the fetch":       {5 << 20, [][2]int{{10 << 20, 2}}, 1},
+		"known by the stream's ends":  {2 << 20, nil, 1},
+		"small by the stream's ends":  {100, nil, firstFetch},
+		"grows step by step":          {100, [][2]int{{5000, 50}}, 50 * fetchGrowth},
+		"large one behind small ones": {2 << 20, [][2]int{{100_000, 1000}}, fetchMost / (2 << 20)},
+		"huge one behind small ones":  {400 << 20, [][2]int{{100_000, 1000}}, 1},
 	} {
 		s := entrySize{}
+		s.look(tc.ends)
 		for _, b := range tc.batches {
 			s.observe(b[0], b[1])
 		}

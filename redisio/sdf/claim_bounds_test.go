@@ -164,3 +164,21 @@ func TestSizeOfARestrictionIsItsBacklogInBytes(t *testing.T) {
 		t.Errorf("size %v at the end, want 0", size)
 	}
 }
+
+func TestIdlePartitionsArePolledWithoutThePermissionToWait(t *testing.T) {
+	r := newRunner(t, func(c *Config) { c.IdleTime = 200 * time.Millisecond })
+	r.must(r.redis.Do(t.Context(), "acl", "setuser", "default", "-xread").Err())
+	r.add(stream, 1)
+	r.open(stream)
+	r.bundle()
+	calls := r.commandCalls("xreadgroup")
+	start := time.Now()
+	for time.Since(start) < time.Second {
+		r.bundle()
+	}
+	if n := calls(); n > 15 {
+		t.Errorf("%d fetches in a second of idling", n)
+	}
+	r.add(stream, 1)
+	wantNumbers(t, r.read(1), 2)
+}

@@ -8,6 +8,7 @@ import (
 
 	"example.com/beamredis/redisio/internal/redistest"
 	"example.com/beamredis/redisio/internal/telemetry"
+	"example.com/beamredis/redisio/message"
 )
 
 func TestLostReplyToAFetchIsHealed(t *testing.T) {
@@ -56,22 +57,28 @@ func TestLostReplyAtAColdStartIsHealed(t *testing.T) {
 // The entries of another consumer are this reader's own when the reply to their
 // take-over is lost, and it has not seen them.
 func TestLostReplyToATakeOverIsHealed(t *testing.T) {
-	for name, own := range map[string]bool{"own": true, "other": false} {
+	for name, tc := range map[string]struct {
+		consumer string
+		limit    int64
+	}{
+		"own":                    {Defaults().Consumer, 0},
+		"other":                  {"somebody", 0},
+		"own, delivery limit":    {Defaults().Consumer, 5},
+		"other, delivery limit":  {"somebody", 5},
+		"own, the least limit":   {Defaults().Consumer, MinDeliveryLimit},
+		"other, the least limit": {"somebody", MinDeliveryLimit},
+	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRunner(t, claimAfter(50*time.Millisecond))
+			r := newRunner(t, claimAfter(50*time.Millisecond), limited(tc.limit))
 			p := r.throughProxy()
-			consumer := "somebody"
-			if own {
-				consumer = r.cfg.Consumer
-			}
-			leavePending(r, consumer, 3)
+			leavePending(r, tc.consumer, 3)
 			r.open(stream)
 			p.loseReplyTo("xclaim")
 			wantNumbers(t, r.read(3), 1, 2, 3)
 			if p.losses() != 1 {
 				t.Fatalf("%d replies were lost, want 1", p.losses())
 			}
-			r.wantNothingPendingSoon()
+			r.untilNothingPending()
 		})
 	}
 }
@@ -148,5 +155,34 @@ func TestAcknowledgementsThatFailAreLeftToALaterBundle(t *testing.T) {
 	r.wantPending()
 	if acks.hasFailed() {
 		t.Error("the acknowledgements still count as failed")
+	}
+}
+
+func TestStopTimeAfterALostFetchLosesNothing(t *testing.T) {
+	r := newRunner(t, ackBy(NoAck), stopAt(message.FirstIDAt(time.Now().Add(1500*time.Millisecond)).Prev()))
+	p := r.throughProxy()
+	r.open(stream)
+	r.bundle().want()
+	r.add(stream, 500)
+	p.loseReplyTo("xreadgroup")
+	eventually(t, "the fetch is lost", func() bool { r.bundle().want().commit(); return p.losses() == 1 })
+	eventually(t, "stop has passed", func() bool { return r.cfg.StopAt.Less(message.FirstIDAt(time.Now())) })
+	wantNumbers(t, r.untilEnded(), upTo(1, 500)...)
+}
+
+// Writers have to wait for room, but what there is can be read.
+func TestFullServerIsReadAndAcknowledged(t *testing.T) {
+	for _, ack := range strategies {
+		t.Run(string(ack), func(t *testing.T) {
+			r := newRunner(t, ackBy(ack), smallBundles(4))
+			leavePending(r, r.cfg.Consumer, 2)
+			r.open(stream)
+			r.add(stream, 6)
+			r.must(r.redis.ConfigSet(t.Context(), "maxmemory", "1").Err())
+			wantNumbers(t, r.read(4), upTo(1, 4)...)
+			r.newWorker()
+			wantNumbers(t, r.read(4), upTo(5, 8)...)
+			r.wantNothingPendingSoon()
+		})
 	}
 }

@@ -2,6 +2,7 @@ package sdf
 
 import (
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -68,14 +69,20 @@ func TestSkippedEntriesWaitForTheFinalization(t *testing.T) {
 
 // Far behind: more entries than one fetch brings are skipped on the way.
 func TestGroupFarBehindCatchesUpWithinABundle(t *testing.T) {
-	r := newRunner(t)
-	r.add(stream, 450)
+	r := newRunner(t, func(cfg *Config) { cfg.IdleTime, cfg.BundleTime = 2*time.Second, 4*time.Second })
+	r.add(stream, 4500)
 	r.open(stream)
-	r.read(450)
+	r.read(4500)
 	r.setGroup(message.EntryID{})
 	r.add(stream, 1)
 	r.newWorker()
-	r.bundle().want(451)
+	var arrived time.Time
+	start := time.Now()
+	b := r.try(mishap{onEmit: func(message.Message) { arrived = time.Now() }}).want(4501)
+	r.must(b.err)
+	if took := arrived.Sub(start); took > time.Second {
+		t.Errorf("the entry was emitted after %v, want no idle waiting on the way", took)
+	}
 }
 
 func TestGroupBeyondItsStreamGoesOnFromTheStreamsEnd(t *testing.T) {
@@ -202,9 +209,9 @@ func TestDeletedStreamThatStaysAwayIsWaitedFor(t *testing.T) {
 }
 
 // A replica that lagged became master, or a backup was restored: what the
-// stream holds was read, and what comes is new, although its IDs may be at or
-// before the position.
-func TestStreamSetBackToAnOlderCopyGoesOnFromItsEnd(t *testing.T) {
+// group has not read by that copy comes again, and what comes is new, although
+// its IDs may be at or before the position.
+func TestStreamSetBackToAnOlderCopyGoesOnFromItsGroup(t *testing.T) {
 	for _, ack := range strategies {
 		for name, cold := range map[string]bool{"warm": false, "cold": true} {
 			t.Run(string(ack)+" "+name, func(t *testing.T) {
@@ -225,10 +232,9 @@ func TestStreamSetBackToAnOlderCopyGoesOnFromItsEnd(t *testing.T) {
 				} else {
 					r.forgetTheEmptyRead()
 				}
-				r.bundle().commit() // may repeat 4, whose delivery the copy does not know
+				wantNumbers(t, r.read(1), 4) // whose delivery the copy does not know
 				r.addAt(450, 7)
-				got := r.read(1)
-				wantNumbers(t, got[len(got)-1:], 7)
+				wantNumbers(t, r.read(1), 7)
 				if rest := r.restriction(stream); rest.Epoch != 1 {
 					t.Errorf("epoch %d, want 1", rest.Epoch)
 				}
@@ -243,4 +249,54 @@ func (r *runner) dump() string {
 	v, err := r.redis.Dump(r.t.Context(), stream).Result()
 	r.must(err)
 	return v
+}
+
+// The stream is deleted and made anew; the bundle that finds that out fails.
+func TestStreamMadeAnewStartsOverWhateverBecomesOfTheFirstBundle(t *testing.T) {
+	for name, committed := range map[string]bool{"first bundle fails": false, "first bundle is committed": true} {
+		t.Run(name, func(t *testing.T) {
+			r := newRunner(t)
+			for n := 1; n <= 5; n++ {
+				r.addAt(1000+n, n)
+			}
+			r.open(stream)
+			wantNumbers(t, r.read(5), upTo(1, 5)...)
+			r.must(r.redis.Del(t.Context(), stream).Err())
+			for n := 1; n <= 3; n++ {
+				r.addAt(n, n)
+			}
+			r.newWorker()
+			if !committed {
+				if b := r.try(mishap{atEnd: true}); b.err == nil {
+					t.Fatal("did not fail")
+				}
+				r.newWorker()
+			}
+			var got []message.Message
+			for range 5 {
+				got = append(got, r.bundle().commit().got...)
+			}
+			wantNumbers(t, got, 1, 2, 3)
+			r.wantPending()
+		})
+	}
+}
+
+// A bundle of the old stream becomes final after the stream was made anew.
+func TestLateFinalizationOfTheOldStreamAcknowledgesNothingOfTheNew(t *testing.T) {
+	r := newRunner(t)
+	for n := 1; n <= 5; n++ {
+		r.addAt(n, n)
+	}
+	r.open(stream)
+	old := r.bundle().want(upTo(1, 5)...)
+	r.must(r.redis.Del(t.Context(), stream).Err())
+	for n := 1; n <= 3; n++ {
+		r.addAt(n, n)
+	}
+	r.forgetTheEmptyRead()
+	r.bundle().want(1, 2, 3)
+	r.wantPending(1, 2, 3)
+	old.commit()
+	r.wantPending(1, 2, 3)
 }

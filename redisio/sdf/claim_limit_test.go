@@ -175,3 +175,42 @@ func TestDeadLetterIsAcknowledgedByFinalizationOnly(t *testing.T) {
 	b.commit()
 	r.wantPending()
 }
+
+func TestLostClaimRepliesCondemnNobody(t *testing.T) {
+	r := newRunner(t, limited(3))
+	p := r.throughProxy()
+	leavePending(r, r.cfg.Consumer, 3)
+	r.open(stream)
+	for i := range 2 {
+		p.loseReplyTo("xclaim")
+		eventually(t, "lost", func() bool { r.bundle(); return p.losses() == i+1 })
+	}
+	var dead []message.DeadLetter
+	var got []message.Message
+	for range 10 {
+		b := r.bundle().commit()
+		dead = append(dead, b.failed...)
+		got = append(got, b.got...)
+	}
+	if len(dead) > 0 {
+		t.Errorf("%d entries condemned without ever being emitted: %s", len(dead), dead[0].Reason)
+	}
+	wantNumbers(t, got, 1, 2, 3)
+}
+
+// The reply to the count of a delivery alone is lost: the bundle does not fail,
+// and the entry is delivered once.
+func TestLostReplyToTheCountOfADeliveryAloneIsHealed(t *testing.T) {
+	r := newRunner(t, limited(3))
+	p := r.throughProxy()
+	r.add(stream, 1)
+	r.open(stream)
+	if b := r.try(mishap{atEmit: 1}); b.err == nil {
+		t.Fatal("the bundle did not fail")
+	}
+	r.newWorker()
+	p.loseReplyTo("justid")
+	wantNumbers(t, r.read(1), 1)
+	wantEqual(t, "lost replies", p.losses(), 1)
+	r.untilNothingPending()
+}

@@ -1,8 +1,17 @@
 package sdf
 
 import (
+	"context"
+	"fmt"
 	"runtime"
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"example.com/beamredis/redisio/internal/finalize"
+	"example.com/beamredis/redisio/message"
 )
 
 func TestCountOfAFetchAdaptsToTheSizeOfEntries(t *testing.T) {
@@ -92,5 +101,61 @@ func TestLeaseIsForOneBundleAtATime(t *testing.T) {
 	m.release(first)
 	if m.lease(key, fresh) != first {
 		t.Error("the reader was forgotten")
+	}
+}
+
+func TestWhatIsFetchedAheadForManyPartitionsIsWithinTheBudget(t *testing.T) {
+	r := newRunner(t, smallBundles(50), func(c *Config) { c.BundleTime = 10 * time.Second })
+	var names []string
+	value := strings.Repeat("x", 1000)
+	for i := range 120 {
+		name := fmt.Sprintf("s%d", i)
+		names = append(names, name)
+		pipe := r.redis.Pipeline()
+		for n := range 1200 {
+			pipe.XAdd(t.Context(), &redis.XAddArgs{Stream: name, Values: []any{"n", n, "v", value}})
+		}
+		_, err := pipe.Exec(t.Context())
+		r.must(err)
+	}
+	before := fetchedBytes.Load()
+	r.open(names...)
+	for range 4 { // fetches grow
+		r.bundle()
+	}
+	inflight := 0
+	for _, rd := range r.memory().readers {
+		if rd.inflight != nil {
+			f := <-rd.inflight
+			inflight += f.fetched.Bytes
+			rd.inflight <- f
+		}
+	}
+	// What is reserved for fetches that are under way may differ a little from
+	// what they bring.
+	n := max(fetchedBytes.Load()-before, int64(inflight))
+	t.Logf("%d MiB fetched ahead", n>>20)
+	if n < fetchBudget/2 || n > fetchBudget+(2<<20) {
+		t.Errorf("%d MiB fetched ahead, want the budget of %d to be used and kept", n>>20, fetchBudget>>20)
+	}
+}
+
+func (r *runner) memory() (m *memory) {
+	r.inBundle(func(ctx context.Context) { m = memoryOf(finalize.FromContext(ctx).Connection()) })
+	return m
+}
+
+func TestFirstFetchOfLargeEntriesBringsAboutOne(t *testing.T) {
+	r := newRunner(t)
+	value := strings.Repeat("x", 2<<20)
+	for n := range 60 {
+		r.must(r.redis.XAdd(t.Context(), &redis.XAddArgs{Stream: stream, Values: []any{"n", n, "v", value}}).Err())
+	}
+	r.open(stream)
+	before, most := fetchedBytes.Load(), int64(0)
+	b := r.try(mishap{onEmit: func(message.Message) { most = max(most, fetchedBytes.Load()-before) }})
+	r.must(b.err)
+	if most > 8<<20 {
+		t.Errorf("%d MiB held, want about 1 MiB or one entry", most>>20)
 	}
 }

@@ -97,3 +97,14 @@ func TestDeadLettersAreWrittenToTheErrorStream(t *testing.T) {
 		t.Fatalf("error stream holds %v, %v; want one entry", letters, err)
 	}
 }
+
+func TestLostReplyOfTheErrorStreamFailsNoBundle(t *testing.T) {
+	r := newRunner(t, func(c *Config) { c.EventTimeField, c.ErrorStream = "missing", "theerrorstream" })
+	p := r.throughProxy()
+	r.add(stream, 1)
+	r.open(stream)
+	p.loseReplyTo("theerrorstream")
+	if b := r.try(mishap{}); b.err != nil {
+		t.Errorf("one lost reply fails the bundle: %v", b.err)
+	}
+}

@@ -149,16 +149,22 @@ func TestFailedBundleDoesNotKeepTheReadFromEnding(t *testing.T) {
 }
 
 func TestStopBoundWithWhatIsToBeRedelivered(t *testing.T) {
-	r := newRunner(t, func(cfg *Config) { cfg.StopAtLatest = true }, claimAfter(200*time.Millisecond))
-	leavePending(r, "somebody", 2)
-	leavePending(r, r.cfg.Consumer, 2)
-	r.open(stream)
-	got := map[int]bool{}
-	for _, n := range numbersOf(t, r.untilEnded()) {
-		got[n] = true
+	for name, newer := range map[string]int{"nothing newer": 0, "something newer": 3} {
+		t.Run(name, func(t *testing.T) {
+			r := newRunner(t, func(cfg *Config) { cfg.StopAtLatest = true }, claimAfter(200*time.Millisecond))
+			leavePending(r, "somebody", 2)
+			leavePending(r, r.cfg.Consumer, 2)
+			r.open(stream)
+			r.add(stream, newer)
+			got := map[int]bool{}
+			for _, n := range numbersOf(t, r.untilEnded()) {
+				got[n] = true
+			}
+			wantEqual(t, "emitted entries", got, map[int]bool{1: true, 2: true, 3: true, 4: true})
+			r.wantPending()
+			wantEqual(t, "last delivered", r.numberOf(r.groupInfo().LastDeliveredID), 4)
+		})
 	}
-	wantEqual(t, "emitted entries", got, map[int]bool{1: true, 2: true, 3: true, 4: true})
-	r.wantPending()
 }
 
 // The tail of the stream was deleted, so the server cannot tell the lag.

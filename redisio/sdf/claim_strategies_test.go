@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"example.com/beamredis/redisio/internal/telemetry"
+	"example.com/beamredis/redisio/message"
 )
 
 func ackBy(s AckStrategy) func(*Config) { return func(cfg *Config) { cfg.Ack = s } }
@@ -175,4 +176,60 @@ func TestTwoReadersOfOneGroupBothGetEverything(t *testing.T) {
 	}
 	wantEqual(t, "read by the first", gotA, upTo(1, 40))
 	wantEqual(t, "read by the second", gotB, upTo(1, 40))
+}
+
+func TestNoAckStopWithinAGapLosesNothing(t *testing.T) {
+	r := newRunner(t, ackBy(NoAck))
+	r.add(stream, 3)
+	r.open(stream)
+	r.bundle().want(1, 2, 3).commit()
+	r.add(stream, 2)
+	r.take("somebody", 2)
+	r.add(stream, 3)
+	defer stopping.Store(false)
+	var got []message.Message
+	for range 50 {
+		if r.ended() {
+			break
+		}
+		b := r.try(mishap{onEmit: func(m message.Message) {
+			if n, _ := m.Get("n"); n == "4" {
+				Stop()
+			}
+		}})
+		r.must(b.err)
+		got = append(got, b.commit().got...)
+	}
+	stopping.Store(false)
+	next := r.newJob()
+	next.open(stream)
+	for range 5 {
+		got = append(got, next.bundle().commit().got...)
+	}
+	wantNumbers(t, got, upTo(4, 8)...)
+}
+
+// Nothing is fetched that a bound on the number of entries would leave over, so
+// that nothing has to be given back; what a gap leaves over is given back.
+func TestNoAckWithMostEntriesLeavesTheRestToTheNextJob(t *testing.T) {
+	for name, gap := range map[string]int{"no gap": 0, "a gap": 3} {
+		t.Run(name, func(t *testing.T) {
+			r := newRunner(t, ackBy(NoAck), func(c *Config) { c.MaxEntries = 5 })
+			r.add(stream, 3)
+			r.open(stream)
+			r.bundle().want(1, 2, 3).commit()
+			r.add(stream, 6)
+			if gap > 0 {
+				r.take("somebody", gap)
+			}
+			fetches := r.commandCalls("evalsha", "eval")
+			wantNumbers(t, r.untilEnded(), 4, 5)
+			if gap == 0 && fetches() > 0 {
+				t.Error("something had to be given back")
+			}
+			next := r.newJob(func(c *Config) { c.MaxEntries = 0 })
+			next.open(stream)
+			wantNumbers(t, next.read(4), upTo(6, 9)...)
+		})
+	}
 }

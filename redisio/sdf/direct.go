@@ -7,7 +7,9 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/sdf"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/util/reflectx"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/log"
 
+	"example.com/beamredis/redisio/internal/finalize"
 	"example.com/beamredis/redisio/message"
 	"example.com/beamredis/redisio/topic"
 )
@@ -45,4 +47,38 @@ func (c processCaller) Call7x2(ctx, we, bf, tr, part, emit, emitFailed any) (any
 	estimator, _ := we.(*WatermarkEstimator)
 	return c.fn(ctx.(context.Context), estimator, bf.(beam.BundleFinalization), tr.(*Tracker), part.(topic.Partition),
 		emit.(func(beam.EventTime, message.Message)), emitFailed.(func(beam.EventTime, message.DeadLetter)))
+}
+
+// directAcks are the acknowledgements of a run on the direct runner, which
+// knows no finalization. The zero value has none.
+type directAcks struct {
+	waiting  []func(context.Context)
+	begun    bool
+	failures int64 // of sinks in this process, when the first of it was read
+	finished bool  // everything that waits has been processed
+}
+
+// begin has to be called before anything is emitted.
+func (d *directAcks) begin() {
+	if !d.begun {
+		d.begun, d.failures = true, finalize.SinkFailures()
+	}
+	d.finished = false
+}
+
+func (d *directAcks) later(ack func(context.Context)) { d.waiting = append(d.waiting, ack) }
+
+func (d *directAcks) processed() { d.finished = true }
+
+// settle acknowledges what waits, unless something may not have been written.
+func (d *directAcks) settle(ctx context.Context, group string) {
+	switch whole := d.finished && finalize.SinkFailures() == d.failures; {
+	case whole:
+		for _, ack := range d.waiting {
+			ack(ctx)
+		}
+	case d.begun:
+		log.Warnf(ctx, "the pipeline failed: what it read stays pending for group %s, and the next run is given it again", group)
+	}
+	*d = directAcks{}
 }

@@ -35,10 +35,10 @@ func (t *turn) over() bool {
 	return t.r.hasAllUpTo(rest)
 }
 
-// hasAllUpTo reports whether everything up to Stop has been emitted, including
-// what is pending from before Start.
+// hasAllUpTo reports whether everything up to Stop has been emitted, except for
+// what other consumers left pending before Start.
 func (r *reader) hasAllUpTo(rest Restriction) bool {
-	if r.phase != live || !r.old.ownDone || !r.old.nothing || r.head() != nil {
+	if r.phase != live || !r.old.ownDone || r.head() != nil {
 		return false
 	}
 	if !rest.Position.Less(rest.Stop) {
@@ -46,6 +46,15 @@ func (r *reader) hasAllUpTo(rest Restriction) bool {
 	}
 	// Nothing up to lastGen is left, and what is added later gets a later ID.
 	return r.drained && (!r.lastGen.Less(rest.Stop) || r.serverMs > idTime(rest.Stop.Ms))
+}
+
+// mayTakeOver reports whether a read that is over may still emit what other
+// consumers left pending before Start: it may if it has come to its stop, not
+// if it was told to end, or has used up its entries or its time.
+func (t *turn) mayTakeOver() bool {
+	rest := t.tr.Restriction()
+	return !stopping.Load() && !rest.Ended && rest.Remaining != 0 &&
+		(rest.Deadline == NoLimit || time.Now().UnixMilli() < rest.Deadline)
 }
 
 // finishFor bounds how long a read that is over waits for the finalization of
@@ -98,41 +107,6 @@ func (r *reader) owes() bool {
 	return !r.repair.empty() || len(r.skipped) > 0 || r.acks.hasFailed()
 }
 
-// giveBack returns to the group what was delivered and will not be emitted, so
-// that it is neither pending nor lost for the next reader. If somebody else
-// has read in between it stays pending instead, which the next job delivers
-// again.
-func (r *reader) giveBack(ctx context.Context, pos message.EntryID) error {
-	if r.inflight != nil {
-		f, err := r.fetch(ctx, 0)
-		if err != nil {
-			return err
-		}
-		if f.Group.LastDelivered != r.seen {
-			return nil
-		}
-		r.take(&batch{entries: f.Entries, bytes: f.Bytes})
-	}
-	var ids []message.EntryID
-	for _, b := range r.queue {
-		if b.left() > 0 && b.kind != fresh {
-			return nil
-		}
-		for _, e := range b.entries[b.next:] {
-			ids = append(ids, e.ID)
-		}
-	}
-	if len(ids) == 0 {
-		return nil
-	}
-	if _, err := r.client.GiveBack(ctx, r.stream, r.cfg.Group, r.seen, pos, ids); err != nil {
-		return err // the queue stays, for the next turn to try again
-	}
-	r.seen, r.tally.index = pos, r.tally.index-int64(len(ids))
-	r.dropQueue()
-	return nil
-}
-
 // close ends a turn that went well: it hands over what is to be acknowledged,
 // moves the watermark, and lets the reader remember where it stands.
 func (t *turn) close(ctx context.Context) {
@@ -141,7 +115,7 @@ func (t *turn) close(ctx context.Context) {
 	t.we.advance(t.watermark(rest).value())
 	t.r.end(rest)
 	t.count(ctx)
-	if t.r.head() != nil || t.r.inflight != nil || t.r.phase != live || t.r.backlog > 0 {
+	if !t.r.stopped && (t.r.head() != nil || t.r.inflight != nil || t.r.phase != live || t.r.backlog > 0) {
 		t.r.hub.busy(t.r.spot)
 	}
 	entries := float64(t.r.backlog)
@@ -166,14 +140,19 @@ func (t *turn) settle() {
 	r.repair, r.skipped = idRange{}, nil
 	acks := r.acks // the reader has another one when it has started cold
 	commit := func(ctx context.Context) { acks.commit(ctx, rc) }
+	leave := func() { // to the finalization of a later bundle
+		rc.settle()
+		acks.giveUp(rc.leftovers())
+		acks.closed()
+	}
 	acks.opened()
 	switch {
 	case t.bundle == nil:
 		t.later(commit)
-	case !t.bundle.OnCommit(commit):
-		rc.settle()
-		acks.giveUp(rc.leftovers())
-		acks.closed()
+	case t.bundle.OnCommit(commit):
+		t.bundle.OnDrop(leave)
+	default:
+		leave()
 	}
 }
 

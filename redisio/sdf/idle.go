@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/log"
+
 	"example.com/beamredis/redisio/internal/rdb"
 	"example.com/beamredis/redisio/message"
 )
@@ -15,8 +17,10 @@ import (
 type hub struct {
 	waitFor func(context.Context, []rdb.Position, time.Duration) (ready []string, nowMs int64, err error)
 
-	mu    sync.Mutex
-	spots map[*spot]struct{}
+	mu     sync.Mutex
+	spots  map[*spot]struct{}
+	failed time.Time // when a round of waiting failed last
+	warned bool      // that waiting is not permitted
 }
 
 // spot is what a hub knows of one reader's partition. Its fields are guarded
@@ -68,6 +72,9 @@ const (
 	spotFresh = 2 * time.Second
 	// emptyFor is how long the news that a partition is empty saves a fetch.
 	emptyFor = 2 * waitRound
+	// roundPause is how long no round begins after one that failed. Partitions
+	// are polled meanwhile: their readers are woken by every failure.
+	roundPause = waitRound
 )
 
 // visit notes that the partition has a turn on th, and how many partitions had
@@ -181,6 +188,9 @@ func (s *spot) sharesThread(other *spot) bool {
 // startRound waits for s and every other partition that is idle and not waited
 // for yet.
 func (h *hub) startRound(ctx context.Context, s *spot) {
+	if time.Since(h.failed) < roundPause {
+		return
+	}
 	var at []rdb.Position
 	var covered []*spot
 	for other := range h.spots {
@@ -214,6 +224,9 @@ func (h *hub) round(ctx context.Context, at []rdb.Position, covered []*spot) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if err != nil {
+		h.fail(ctx, err)
+	}
 	var waiting *spot
 	for i, s := range covered {
 		if !s.covered || s.pos != at[i].After {
@@ -236,6 +249,16 @@ func (h *hub) round(ctx context.Context, at []rdb.Position, covered []*spot) {
 	}
 	if waiting != nil {
 		h.startRound(ctx, waiting)
+	}
+}
+
+// fail notes that a round has failed. Most errors are the readers' to report,
+// when they meet them; only waiting needs the permission for XREAD.
+func (h *hub) fail(ctx context.Context, err error) {
+	h.failed = time.Now()
+	if rdb.IsNoPermission(err) && !h.warned {
+		h.warned = true
+		log.Warnf(ctx, "the user may not wait for entries: grant it the command XREAD (ACL SETUSER … +xread); until then idle partitions are polled every %v: %v", roundPause, err)
 	}
 }
 

@@ -225,6 +225,24 @@ func TestErrorEndsTheWaitForTheReaderToMeetIt(t *testing.T) {
 	})
 }
 
+// A wait that fails at once is not tried again at once.
+func TestFailedWaitsHaveAPauseBetweenThem(t *testing.T) {
+	bubble(t, func(t *testing.T, h *hub, q *quietServer) {
+		q.fail = errors.New("not permitted")
+		s := spotsOf(h, "a")
+		looks, start := 0, time.Now()
+		for time.Since(start) < 10*roundPause {
+			if h.wait(t.Context(), s[0], 50*time.Millisecond) {
+				looks++
+			}
+			h.idle(s[0], id(1, 0), 0)
+		}
+		if looks < 8 || looks > 12 || q.rounds() != looks {
+			t.Errorf("looked %d times after %d rounds, want about 10", looks, q.rounds())
+		}
+	})
+}
+
 func TestReaderThatMovedOnIsNotToldOldNews(t *testing.T) {
 	bubble(t, func(t *testing.T, h *hub, q *quietServer) {
 		s := spotsOf(h, "a")

@@ -97,14 +97,12 @@ func deliveriesOf(entries []rdb.Entry, pending []rdb.PendingEntry) []int64 {
 }
 
 // countAlone counts the delivery of an entry that is alone in its bundle, and
-// takes it back when the bundle ends well.
+// takes it back when the bundle ends well; also if it fails, because then only
+// the reply may be missing.
 func (r *reader) countAlone(ctx context.Context, b *finalize.Bundle, id message.EntryID, deliveries int64) error {
 	ids := []message.EntryID{id}
 	set := func(ctx context.Context, n int64) error {
 		return r.client.SetDeliveries(ctx, r.stream, r.cfg.Group, r.cfg.Consumer, ids, n)
-	}
-	if err := set(ctx, deliveries+1); err != nil {
-		return err
 	}
 	after := context.WithoutCancel(ctx)
 	b.OnEnd(func(failed bool) {
@@ -117,7 +115,7 @@ func (r *reader) countAlone(ctx context.Context, b *finalize.Bundle, id message.
 			log.Warnf(ctx, "the delivery of %s in %s, which went well, stays counted: %v", id, r.stream, err)
 		}
 	})
-	return nil
+	return set(ctx, deliveries+1)
 }
 
 func limitReason(deliveries, limit int64) string {

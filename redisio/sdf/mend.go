@@ -25,10 +25,13 @@ type remedy struct {
 //     that it holds is unread: start over at 0-0.
 //   - The group is gone, the stream is not: it was destroyed, or the stream was
 //     made anew with later IDs. Go on after pos.
-//   - The group is there, and the stream ends before pos: an older copy of the
-//     stream (a replica that lagged, a restored backup), or a new job on a group
-//     that was set beyond its stream. All that it holds was read: go on from its
-//     end.
+//   - The group is there, and the stream ends before pos: an older copy of both
+//     (a replica that lagged, a restored backup), a group that was set beyond its
+//     stream, or a stream that a bundle which failed has found made anew, and
+//     given its group again. Only the group tells what of it may have been read:
+//     go on from where it stands, or from the stream's end where that is before.
+//     A copy that knew less of the group than of the stream has entries
+//     repeated; nothing is lost.
 //   - The group alone is beyond the stream's end: somebody set it there. It would
 //     not deliver what is added next, so it goes back to pos.
 //
@@ -42,8 +45,10 @@ func diagnose(st rdb.State, pos message.EntryID, ahead bool) (remedy, bool) {
 	case !st.Group.Exists:
 		return remedy{createGroup: true, at: pos}, true
 	case shorter:
-		end := st.Stream.LastGenerated
-		return remedy{replaced: true, setGroup: end.Less(st.Group.LastDelivered), at: end}, true
+		if beyond(st) {
+			return remedy{replaced: true, setGroup: true, at: st.Stream.LastGenerated}, true
+		}
+		return remedy{replaced: true, at: st.Group.LastDelivered}, true
 	case !ahead && beyond(st):
 		return remedy{setGroup: true, at: pos}, true
 	}
@@ -105,6 +110,7 @@ func (r *reader) replace(ctx context.Context, tr *Tracker, cure remedy, pos mess
 	r.warner.warnf(ctx, "replaced", "stream %s %s: it ends before %s, where group %s had read to; reading goes on after %s",
 		r.stream, what, pos, r.cfg.Group, cure.at)
 	r.reset() // its queue is empty: only an emptied reader looks at the server
+	r.afresh = true
 	r.acks.revoke()
 	r.acks = newLedger(r.client, r.stream, r.cfg.Group)
 	// What is pending up to the new start is delivered again, not acknowledged:

@@ -65,6 +65,7 @@ type reader struct {
 	finishing   time.Time       // since when the read is over and waits for its acknowledgements
 	drained     bool            // the last fetch found nothing after seen
 	stopped     bool            // an entry beyond what may be read has come
+	afresh      bool            // the stream was replaced: what this reader fetched of it was emitted by nobody
 }
 
 // expected identifies the restriction for which a reader's memory is good.
@@ -109,12 +110,9 @@ func newReader(client *rdb.Client, cfg *Config, stream string) *reader {
 
 // reset forgets everything, so that the reader starts cold.
 func (r *reader) reset() {
-	r.dropQueue()
+	r.letGo()
 	if r.inflight != nil {
 		r.held.add(-r.reserved)
-	}
-	if r.after != nil {
-		r.held.add(-r.after.bytes)
 	}
 	r.clear()
 }
@@ -135,7 +133,7 @@ func (r *reader) clear() {
 	r.serverMs, r.emptyMs = noWatermark, noWatermark
 	r.failedSince, r.finishing = time.Time{}, time.Time{}
 	r.origin = origins{}
-	r.drained, r.stopped, r.doubt = false, false, false
+	r.drained, r.stopped, r.doubt, r.afresh = false, false, false, false
 	r.hub.forget(r.spot)
 }
 
@@ -169,6 +167,9 @@ func (r *reader) ready(ctx context.Context, tr *Tracker, most int) (*batch, erro
 			return b, nil
 		}
 		again, err := r.advance(ctx, tr, most)
+		if err == nil {
+			r.failedSince = time.Time{}
+		}
 		if err != nil || !again {
 			return r.head(), err
 		}
@@ -191,7 +192,7 @@ func (r *reader) advance(ctx context.Context, tr *Tracker, most int) (again bool
 			return false, err
 		}
 	}
-	if r.inflight == nil && time.Since(r.lastFetch) < fetchEvery {
+	if r.inflight == nil && r.drained && time.Since(r.lastFetch) < fetchEvery {
 		if ms, ok := r.hub.empty(r.spot, r.seen); ok {
 			r.emptyMs, r.serverMs = ms, max(r.serverMs, ms)
 			return false, nil
@@ -248,7 +249,7 @@ func (r *reader) open(ctx context.Context, tr *Tracker) error {
 	}
 	rest := tr.Restriction()
 	delivered := st.Group.LastDelivered
-	if r.cfg.Ack == NoAck {
+	if r.cfg.Ack == NoAck && !r.afresh {
 		tr.Pass(delivered)
 		rest = tr.Restriction()
 	}
@@ -270,6 +271,7 @@ func (r *reader) open(ctx context.Context, tr *Tracker) error {
 func (r *reader) note(st rdb.State) {
 	r.serverMs = max(r.serverMs, st.Now)
 	r.lastGen = st.Stream.LastGenerated
+	r.size.look(st.Stream.EntryBytes)
 	r.backlog = st.Group.Lag
 	if r.backlog < 0 {
 		r.backlog = st.Stream.Length
@@ -296,7 +298,7 @@ const fetchTimeout = 30 * time.Second
 
 // fetchAhead starts the next fetch while the last one is being emitted.
 func (r *reader) fetchAhead(ctx context.Context) {
-	if r.phase != live || r.inflight != nil || r.cfg.Ack == NoAck || len(r.queue) > 1 || !mayFetchAhead(fetchTarget) {
+	if r.phase != live || r.stopped || r.inflight != nil || r.cfg.Ack == NoAck || len(r.queue) > 1 || !mayFetchAhead(fetchTarget) {
 		return
 	}
 	r.reserved = int(float64(r.size.count()) * r.size.mean)
@@ -336,8 +338,8 @@ func (r *reader) fetch(ctx context.Context, most int) (rdb.Fetched, error) {
 		}
 	}
 	n := r.size.count()
-	if r.cfg.Ack == NoAck {
-		n = max(1, min(n, most)) // all of it is emitted in this bundle
+	if r.cfg.Ack == NoAck || !mayFetchAhead(fetchTarget) {
+		n = max(1, min(n, most)) // so that all of it can be emitted in this bundle
 	}
 	return r.client.Fetch(ctx, r.stream, r.cfg.Group, r.cfg.Consumer, n, r.cfg.Ack == NoAck)
 }
@@ -363,7 +365,7 @@ func (r *reader) accept(ctx context.Context, tr *Tracker, f rdb.Fetched) error {
 		return nil
 	}
 	if len(f.Entries) == 0 {
-		r.emptyMs, r.drained = f.Now, true
+		r.emptyMs, r.drained, r.backlog = f.Now, true, 0
 		r.reportLoss(ctx, r.tally.drained(f.State))
 		r.hub.idle(r.spot, r.seen, f.Now)
 		return nil

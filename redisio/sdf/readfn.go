@@ -31,7 +31,7 @@ type ReadFn struct {
 
 	client *rdb.Client
 	times  eventTimes
-	direct []func(context.Context) // acknowledgements on a runner without a harness
+	direct directAcks
 }
 
 // ErrUnboundedDirect says that the direct runner cannot run a read without end.
@@ -147,7 +147,7 @@ func (fn *ReadFn) ProcessElement(ctx context.Context, we *WatermarkEstimator, _ 
 		return sdf.StopProcessing(), err
 	}
 	t := &turn{cfg: &fn.Config, tr: tr, we: we, bundle: finalize.FromContext(ctx), times: fn.times,
-		emit: emit, emitFailed: emitFailed, later: fn.runLater}
+		emit: emit, emitFailed: emitFailed, later: fn.direct.later}
 	if t.bundle == nil {
 		return sdf.StopProcessing(), fn.processDirectly(ctx, t, part)
 	}
@@ -176,6 +176,7 @@ func (fn *ReadFn) processDirectly(ctx context.Context, t *turn, part topic.Parti
 	if !t.tr.IsBounded() {
 		return ErrUnboundedDirect
 	}
+	fn.direct.begin()
 	if t.we == nil {
 		t.we = &WatermarkEstimator{ms: noWatermark}
 	}
@@ -197,14 +198,19 @@ func (fn *ReadFn) processDirectly(ctx context.Context, t *turn, part topic.Parti
 	}
 }
 
-func (fn *ReadFn) runLater(f func(context.Context)) { fn.direct = append(fn.direct, f) }
+// FinishBundle notes that everything that was emitted has been processed.
+func (fn *ReadFn) FinishBundle(_ context.Context, _ func(beam.EventTime, message.Message), _ func(beam.EventTime, message.DeadLetter)) {
+	fn.direct.processed()
+}
 
 // Teardown acknowledges what was read where there is no finalization: the
-// direct runner calls it when all sinks have written.
+// direct runner calls it at the end of the pipeline, of a failed one as well,
+// and does not tell which. So nothing is acknowledged if the bundle was not
+// finished, or if a sink of this package has failed since it began; all of it
+// is pending then and the next run reads it again. What cannot be seen from
+// here is a failure of somebody else's DoFn after this one's FinishBundle: in
+// its own FinishBundle, or behind a GroupByKey.
 func (fn *ReadFn) Teardown(ctx context.Context) error {
-	for _, f := range fn.direct {
-		f(ctx)
-	}
-	fn.direct = nil
+	fn.direct.settle(ctx, fn.Config.Group)
 	return nil
 }

@@ -16,10 +16,12 @@ import (
 type redelivery struct {
 	ownDone  bool
 	ownAfter message.EntryID
-	// nothing: no entry at or before Start is pending for another consumer, and
-	// none can become so.
-	nothing bool
-	scanAt  time.Time
+	// others is the number of entries at or before Start that are pending for
+	// other consumers, as far as was looked. If it is 0, none can become so.
+	others int
+	scanAt time.Time
+	// waitingSince is when nothing was left to read but those.
+	waitingSince time.Time
 	// unsure holds entries of other consumers whose take-over was not answered:
 	// they may be this consumer's own by now.
 	unsure map[message.EntryID]bool
@@ -29,7 +31,7 @@ type redelivery struct {
 }
 
 func (o *redelivery) done() {
-	o.ownDone, o.nothing, o.holdMs = true, true, math.MaxInt64
+	o.ownDone, o.others, o.holdMs = true, 0, math.MaxInt64
 }
 
 const claimPage = 200
@@ -73,8 +75,8 @@ func (r *reader) scanOthers(ctx context.Context, rest Restriction) error {
 	if err != nil {
 		return err
 	}
-	r.old.scanAt = time.Now().Add(r.cfg.ClaimIdle / 2)
-	r.old.holdMs, r.old.nothing = left.holdMs, !left.any
+	r.old.scanAt = time.Now().Add(r.nextScan(left))
+	r.old.holdMs, r.old.others = left.holdMs, left.count
 	take, minIdle := left.idle, r.cfg.ClaimIdle
 	if len(left.unsure) > 0 {
 		take, minIdle = left.unsure, 0
@@ -94,14 +96,15 @@ func (r *reader) scanOthers(ctx context.Context, rest Restriction) error {
 // leftByOthers is what is pending at or before Start and was never delivered by
 // this reader.
 type leftByOthers struct {
-	any    bool
+	count  int
 	holdMs int64              // time of the oldest of it; MaxInt64 if there is none
+	soon   time.Duration      // until the next of it may be taken over
 	idle   []rdb.PendingEntry // may be taken over, a page at most
 	unsure []rdb.PendingEntry // was taken over, and the reply was lost
 }
 
 func (r *reader) findOthers(ctx context.Context, rest Restriction) (leftByOthers, error) {
-	left := leftByOthers{holdMs: math.MaxInt64}
+	left := leftByOthers{holdMs: math.MaxInt64, soon: r.cfg.ClaimIdle}
 	for after := (message.EntryID{}); ; {
 		rows, err := r.client.Pending(ctx, r.stream, r.cfg.Group, rdb.PendingQuery{After: after, To: rest.Start, Count: pendingPage})
 		if err != nil {
@@ -123,14 +126,61 @@ func (r *reader) sort(row rdb.PendingEntry, left *leftByOthers) {
 	if own && !r.old.unsure[row.ID] {
 		return // delivered by this job, and not final yet
 	}
-	left.any = true
+	left.count++
 	left.holdMs = min(left.holdMs, idTime(row.ID.Ms))
 	switch {
 	case own:
 		left.unsure = append(left.unsure, row)
-	case row.Idle >= r.cfg.ClaimIdle && len(left.idle) < r.claimPage():
+	case row.Idle < r.cfg.ClaimIdle:
+		left.soon = min(left.soon, r.cfg.ClaimIdle-row.Idle)
+	case len(left.idle) < r.claimPage():
 		left.idle = append(left.idle, row)
 	}
+}
+
+// nextScan is how long to wait before looking again: until something may be
+// taken over, but neither all the time nor so rarely that what dies next is
+// waited for long.
+func (r *reader) nextScan(left leftByOthers) time.Duration {
+	return max(r.cfg.ClaimIdle/10, min(left.soon, r.cfg.ClaimIdle/2))
+}
+
+// lastTakeOver waits, at the end of a read, for what other consumers left
+// pending before Start. It returns entries of theirs to emit, or that the wait
+// is over: there are none, or they are still held after ClaimIdle.
+func (r *reader) lastTakeOver(ctx context.Context, rest Restriction) (b *batch, over bool, err error) {
+	if b := r.head(); b != nil && b.kind == pendingBefore {
+		return b, false, nil
+	}
+	if r.old.others == 0 {
+		return nil, true, nil
+	}
+	r.stopped = true // what is given back now must not be fetched again
+	if err := r.giveBack(ctx, rest.Position); err != nil {
+		return nil, false, err
+	}
+	r.letGo()
+	if r.old.waitingSince.IsZero() {
+		r.old.waitingSince = time.Now()
+	}
+	late := time.Since(r.old.waitingSince) >= r.cfg.ClaimIdle
+	if late || !time.Now().Before(r.old.scanAt) {
+		if err := r.scanOthers(ctx, rest); err != nil {
+			return nil, false, err
+		}
+		r.failedSince = time.Time{}
+	}
+	b = r.head()
+	switch {
+	case b != nil || r.old.scanAt.IsZero():
+		return b, false, nil
+	case late && r.old.others > 0:
+		r.warner.warnf(ctx, "held", "%d entries of %s stay pending for group %s: other consumers hold them, and none of them has been idle for %v",
+			r.old.others, r.stream, r.cfg.Group, r.cfg.ClaimIdle)
+		r.old.done()
+	}
+	r.hub.idle(r.spot, message.MaxID, r.serverMs) // no arrival concerns it
+	return nil, r.old.others == 0, nil
 }
 
 func idSet(rows []rdb.PendingEntry) map[message.EntryID]bool {
@@ -143,7 +193,7 @@ func idSet(rows []rdb.PendingEntry) map[message.EntryID]bool {
 
 // scanDue reports whether it is time to look for what others left.
 func (r *reader) scanDue() bool {
-	return r.phase == live && !r.old.nothing && !time.Now().Before(r.old.scanAt)
+	return r.phase == live && r.old.others > 0 && !time.Now().Before(r.old.scanAt)
 }
 
 // claim makes this consumer the owner of rows and queues their entries.

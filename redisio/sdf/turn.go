@@ -73,27 +73,46 @@ func (t *turn) run(ctx context.Context) (ended bool, err error) {
 		return false, nil
 	}
 	for !t.tr.splitOff() {
-		if t.over() && !t.mayStillEmit() {
-			return t.finish(ctx)
-		}
-		b, err := t.r.ready(ctx, t.tr, t.cfg.BundleEntries-t.entries)
-		if err != nil {
-			return false, t.outOfReach(ctx, err)
-		}
-		t.r.failedSince = time.Time{}
+		b, end, err := t.next(ctx)
 		switch {
+		case err != nil:
+			return false, t.outOfReach(ctx, err)
+		case end:
+			return t.finish(ctx)
 		case b != nil:
 			t.r.fetchAhead(ctx)
 			if more, err := t.emitBatch(ctx, b); err != nil || !more {
 				return false, err
 			}
-		case t.over():
-			// Finishes, now that nothing is left to emit.
 		case !t.wait(ctx):
 			return false, nil
 		}
 	}
 	return false, nil // the residual goes on from here
+}
+
+// next returns the batch to emit from, nil if there is none now, or that the
+// read is over.
+func (t *turn) next(ctx context.Context) (b *batch, end bool, err error) {
+	if !t.over() || t.mayStillEmit() {
+		b, err = t.r.ready(ctx, t.tr, t.most())
+		if b != nil || err != nil || !t.over() {
+			return b, false, err
+		}
+	}
+	if !t.mayTakeOver() {
+		return nil, true, nil
+	}
+	return t.r.lastTakeOver(ctx, t.tr.Restriction())
+}
+
+// most is how many entries this turn may still emit.
+func (t *turn) most() int {
+	most := int64(t.cfg.BundleEntries - t.entries)
+	if left := t.tr.Restriction().Remaining; left > 0 {
+		most = min(most, left)
+	}
+	return int(most)
 }
 
 // mayStillEmit reports whether the reader holds entries that are lost unless
@@ -134,6 +153,10 @@ func (t *turn) timeUp() bool {
 // wait waits for entries, as long as the bundle may be idle. It reports whether
 // there are some.
 func (t *turn) wait(ctx context.Context) bool {
+	if r := t.r; r.phase == live && !r.drained && !r.stopped {
+		// The last fetch brought only what was read before.
+		return ctx.Err() == nil && time.Now().Before(t.until)
+	}
 	left := min(t.scope.idleLeft, time.Until(t.until))
 	if left <= 0 {
 		return false
@@ -255,11 +278,13 @@ func (t *turn) emitSuspect(ctx context.Context, b *batch, e *rdb.Entry, v verdic
 		q.want(t.r)
 		return false, nil
 	}
+	// Before the claim: an entry that is claimed is emitted, or its bundle fails.
+	if err := t.r.countAlone(ctx, t.bundle, e.ID, deliveries); err != nil {
+		return false, t.outOfReach(ctx, err)
+	}
+	t.r.failedSince = time.Time{}
 	if ok, err := t.claim(b.kind, e.ID); !ok {
 		return err == nil, err
-	}
-	if err := t.r.countAlone(ctx, t.bundle, e.ID, deliveries); err != nil {
-		return false, err
 	}
 	b.next++
 	t.scope.sealed = true

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"example.com/beamredis/redisio/internal/finalize"
 )
 
 // batcher collects elements and hands them on in batches, in order, one batch
@@ -169,6 +171,9 @@ func (b *batcher[T]) send(idle bool) {
 		}
 		idle = false
 		err := b.deliverAll(batch)
+		if err != nil {
+			finalize.SinkFailed(b.ctx)
+		}
 		clear(batch.items) // lets go of the elements' memory
 		b.mu.Lock()
 		b.spare, b.err = batch.items[:0], err

@@ -23,6 +23,7 @@ type Bundle struct {
 	failed   bool
 	onCommit []func(context.Context)
 	onEnd    []func(bool)
+	onDrop   []func()
 }
 
 // begin returns the context of a new bundle.
@@ -78,6 +79,29 @@ func (b *Bundle) OnEnd(fn func(failed bool)) {
 	b.onEnd = append(b.onEnd, fn)
 }
 
+// OnDrop registers fn to be called once, if the bundle succeeds and its commit callbacks will never be called all the same, because the runner has used
+// its instruction ID again. Register it before the bundle ends. It is called as those of OnEnd are. If the bundle fails, or the connection
+// ends, it is not called.
+func (b *Bundle) OnDrop(fn func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.onDrop = append(b.onDrop, fn)
+}
+
+// drop carries out what is to be done without a commit.
+func (b *Bundle) drop() {
+	b.mu.Lock()
+	fns := b.onDrop
+	b.onDrop = nil
+	b.mu.Unlock()
+	b.conn.counts.dropped()
+	b.conn.ends.push(func() {
+		for _, fn := range fns {
+			guard("drop", fn)
+		}
+	})
+}
+
 // finish ends the bundle: it asks the runner for finalization if commit callbacks wait, or drops them if the bundle failed.
 func (b *Bundle) finish(resp *fnpb.InstructionResponse) {
 	processed := resp.GetProcessBundle()
@@ -87,7 +111,7 @@ func (b *Bundle) finish(resp *fnpb.InstructionResponse) {
 	case failed && len(commits) > 0:
 		b.conn.counts.dropped()
 	case !failed && (len(commits) > 0 || processed.GetRequiresFinalization()):
-		b.conn.await(b.id, &record{ctx: b.commitCtx, callbacks: commits, sdk: processed.GetRequiresFinalization()})
+		b.conn.await(b.id, &record{bundle: b, callbacks: commits, sdk: processed.GetRequiresFinalization()})
 		processed.RequiresFinalization = true
 	}
 }

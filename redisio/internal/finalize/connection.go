@@ -28,7 +28,7 @@ type Connection struct {
 
 // record is a finished bundle whose finalization was requested.
 type record struct {
-	ctx       context.Context
+	bundle    *Bundle
 	callbacks []func(context.Context)
 	sdk       bool // the SDK had requested it as well, for callbacks of its own
 }
@@ -71,7 +71,7 @@ func (c *Connection) await(id string, r *record) {
 		c.counts.requested()
 	}
 	if older != nil && len(older.callbacks) > 0 {
-		c.counts.dropped()
+		older.bundle.drop()
 	}
 }
 
@@ -111,7 +111,7 @@ func (r *record) run() {
 }
 
 func (r *record) runOne(fn func(context.Context)) {
-	ctx, cancel := context.WithTimeout(r.ctx, callbackTimeout)
+	ctx, cancel := context.WithTimeout(r.bundle.commitCtx, callbackTimeout)
 	defer cancel()
 	guard("commit", func() { fn(ctx) })
 }

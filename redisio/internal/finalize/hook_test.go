@@ -147,11 +147,15 @@ func TestReusedInstructionIDDropsTheOlderBundle(t *testing.T) {
 	h := newHarness(t, t.Context())
 	var ran journal
 	for _, bundle := range []string{"older", "newer"} {
-		h.process("inst001", outcome{}, func(b *Bundle) { b.OnCommit(ran.commit(bundle)) })
+		h.process("inst001", outcome{}, func(b *Bundle) {
+			b.OnCommit(ran.commit(bundle))
+			b.OnDrop(func() { ran.add(bundle + " dropped") })
+		})
 	}
+	drain(t)
 	h.finalize("inst001")
 	drain(t)
-	if diff := cmp.Diff([]string{"newer"}, ran.all()); diff != "" {
+	if diff := cmp.Diff([]string{"older dropped", "newer"}, ran.all()); diff != "" {
 		t.Errorf("callbacks (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(Stats{Requested: 2, Finalized: 1, Dropped: 1}, h.conn().Stats()); diff != "" {

@@ -30,8 +30,9 @@ const (
 // Client speaks to one Redis deployment. It is safe for concurrent use and
 // shared by everything in the process that uses the same configuration.
 type Client struct {
-	cfg conn.Config
-	raw redis.UniversalClient
+	cfg    conn.Config
+	raw    redis.UniversalClient
+	limits limits
 }
 
 // registryKey separates configurations that differ in the literal password

@@ -131,6 +131,9 @@ func Classify(err error) Class {
 	if reply, ok := reply(err); ok {
 		return classifyReply(reply)
 	}
+	if isTooLarge(err) {
+		return ElementFault
+	}
 	if isConnectionError(err) {
 		return Retryable
 	}

@@ -39,7 +39,8 @@ return {ARGV[2] .. ARGV[3]}`)
 // something else from now on.
 //
 // It is 0, and no error, where the server or the user's permissions do not
-// allow it.
+// allow it, or where a group without one is on a server whose memory is full,
+// which can be read all the same.
 func (c *Client) Incarnation(ctx context.Context, stream, group string, renew bool) (uint64, error) {
 	fresh := strconv.FormatUint(rand.Uint64()|1, 16) // never 0
 	again := "0"
@@ -48,6 +49,8 @@ func (c *Client) Incarnation(ctx context.Context, stream, group string, renew bo
 	}
 	name, err := c.takeIncarnation(ctx, stream, group, incarnationPrefix, fresh, again)
 	switch {
+	case isOutOfMemory(err):
+		return 0, nil
 	case err != nil && (ctx.Err() != nil || Classify(err) == Retryable || IsNoGroup(err) || IsNoSuchKey(err)):
 		return 0, fmt.Errorf("incarnation of group %s of %s: %w", group, stream, err)
 	case err != nil:

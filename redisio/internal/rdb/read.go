@@ -11,43 +11,6 @@ import (
 	"example.com/beamredis/redisio/message"
 )
 
-// Fetched is what one fetch found: the state just before it, then the entries.
-type Fetched struct {
-	State
-	Entries []Entry
-	// Bytes is the size of the reply that the entries point into.
-	Bytes int
-}
-
-// Fetch delivers up to count new entries to consumer. One transaction reads the
-// stream's and the group's state, XREADGROUP and the clock, so the state is
-// the one from which the entries were taken. That the stream or the group is
-// missing is no error: the state says so.
-func (c *Client) Fetch(ctx context.Context, stream, group, consumer string, count int, noAck bool) (Fetched, error) {
-	pipe := c.raw.TxPipeline()
-	state := queueState(ctx, pipe, stream)
-	args := make([]any, 0, 10)
-	args = append(args, "xreadgroup", "group", group, consumer, "count", count)
-	if noAck {
-		args = append(args, "noack")
-	}
-	read := redis.NewRawCmd(ctx, append(args, "streams", stream, ">")...)
-	_ = pipe.Process(ctx, read)
-	now := pipe.Time(ctx)
-	if err := execTx(ctx, pipe); err != nil {
-		return Fetched{}, fmt.Errorf("read %s as group %s: %w", stream, group, err)
-	}
-	f := Fetched{}
-	var err error
-	if f.State, err = state.parse(group, now); err != nil {
-		return Fetched{}, fmt.Errorf("read %s as group %s: %w", stream, group, err)
-	}
-	if f.Entries, f.Bytes, err = parseOneStream(read); err != nil && !IsNoGroup(err) {
-		return Fetched{}, fmt.Errorf("read %s as group %s: %w", stream, group, err)
-	}
-	return f, nil
-}
-
 // parseOneStream reads the reply of XREADGROUP for one stream: null when there
 // was nothing, else [[stream, entries]] or {stream: entries}.
 func parseOneStream(cmd rawCmd) ([]Entry, int, error) {

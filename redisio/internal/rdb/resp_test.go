@@ -137,7 +137,7 @@ func TestStreamNamesOfAReadReply(t *testing.T) {
 }
 
 func TestStreamStateOfEitherProtocol(t *testing.T) {
-	full := StreamState{Exists: true, Length: 2, LastGenerated: eid(2, 0), First: eid(1, 1), EntriesAdded: 2}
+	full := StreamState{Exists: true, Length: 2, LastGenerated: eid(2, 0), First: eid(1, 1), EntriesAdded: 2, EntryBytes: 59}
 	empty := StreamState{Exists: true, LastGenerated: eid(1, 0), EntriesAdded: 1}
 	for name, tc := range map[string]struct {
 		raw  string

@@ -33,6 +33,9 @@ type StreamState struct {
 	LastGenerated message.EntryID // the highest ID the stream ever had
 	First         message.EntryID // the oldest entry there is; 0-0 when it is empty
 	EntriesAdded  int64           // entries ever added, or Unknown
+	// EntryBytes is what the larger one of the first and the last entry takes in
+	// a reply; 0 when the stream is empty.
+	EntryBytes int
 }
 
 // Removed returns how many entries have been deleted or trimmed so far, or
@@ -60,13 +63,20 @@ type State struct {
 	Now    int64 // the server's clock, in ms since the Unix epoch
 }
 
-// State reads the state of stream and group in one transaction. That either
+// State reads the state of stream and group in one transaction, or one after
+// another from a server whose memory is full: see [Client.Fetch]. That either
 // is missing is no error.
 func (c *Client) State(ctx context.Context, stream, group string) (State, error) {
 	pipe := c.raw.TxPipeline()
 	cmds := queueState(ctx, pipe, stream)
 	now := pipe.Time(ctx)
-	if err := execTx(ctx, pipe); err != nil {
+	err := execTx(ctx, pipe)
+	if isOutOfMemory(err) {
+		pipe = c.raw.Pipeline()
+		cmds, now = queueStateInOrder(ctx, pipe, stream)
+		err = execTx(ctx, pipe)
+	}
+	if err != nil {
 		return State{}, err
 	}
 	return cmds.parse(group, now)
@@ -137,12 +147,21 @@ func parseStreamState(cmd rawCmd) (StreamState, error) {
 		case "entries-added":
 			st.EntriesAdded, _, err = p.number()
 		case "first-entry":
+			before := p.pos
 			st.First, err = entryIDOnly(p)
+			st.EntryBytes = max(st.EntryBytes, p.pos-before)
+		case "last-entry":
+			before := p.pos
+			err = p.skip()
+			st.EntryBytes = max(st.EntryBytes, p.pos-before)
 		default:
 			err = p.skip()
 		}
 		return err
 	})
+	if st.Length == 0 {
+		st.EntryBytes = 0 // nulls
+	}
 	if IsNoSuchKey(err) {
 		return StreamState{EntriesAdded: Unknown}, nil
 	}

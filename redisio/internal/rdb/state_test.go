@@ -139,7 +139,7 @@ func TestStateOfStreamAndGroup(t *testing.T) {
 			b.Errorf("server's clock %d, ours was %d", st.Now, before)
 		}
 		want := State{
-			Stream: StreamState{Exists: true, Length: 8, LastGenerated: eid(10, 0), First: eid(3, 0), EntriesAdded: 10},
+			Stream: StreamState{Exists: true, Length: 8, LastGenerated: eid(10, 0), First: eid(3, 0), EntriesAdded: 10, EntryBytes: st.Stream.EntryBytes},
 			Group:  GroupState{Exists: true, LastDelivered: eid(4, 0), EntriesRead: 4, Lag: 6, Pending: 4},
 			Now:    st.Now,
 		}
@@ -147,6 +147,9 @@ func TestStateOfStreamAndGroup(t *testing.T) {
 			want.Stream.EntriesAdded, want.Group.EntriesRead, want.Group.Lag = Unknown, Unknown, Unknown
 		}
 		b.equal("state", want, st)
+		if entries, n, err := b.c.Range(b.Context(), "s", eid(9, 0), eid(10, 0), 1); err != nil || len(entries) != 1 || st.Stream.EntryBytes < n-10 || st.Stream.EntryBytes > n {
+			b.Errorf("the last entry takes %d bytes, want about the %d of a reply with it alone (%v)", st.Stream.EntryBytes, n, err)
+		}
 	})
 }
 

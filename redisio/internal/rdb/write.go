@@ -77,9 +77,13 @@ func NewAdder(c *Client) *Adder { return &Adder{c: c} }
 //
 // A refused transaction leaves an [AbortError] on every entry that was not the
 // cause. A broken connection leaves its error on every entry without a reply:
-// those may or may not have been written.
+// those may or may not have been written. An entry that the server can never
+// take is not sent, and has a [TooLargeError].
 func (a *Adder) Write(ctx context.Context, adds []Add) []error {
 	a.errs = append(a.errs[:0], make([]error, len(adds))...)
+	if faults := a.c.Faults(ctx, adds); faults != nil {
+		return a.writeOthers(ctx, adds, faults)
+	}
 	if a.c.perNode() {
 		a.writePerStream(ctx, adds)
 		return a.errs

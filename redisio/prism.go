@@ -1,7 +1,6 @@
 package redisio
 
 import (
-	"flag"
 	"strings"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -28,6 +27,6 @@ func anchor(s beam.Scope, failed beam.PCollection) {
 
 // runsOnPrism goes by Beam's runner flag; Prism is its default.
 func runsOnPrism() bool {
-	f := flag.Lookup("runner")
-	return f == nil || f.Value.String() == "" || strings.HasPrefix(strings.ToLower(f.Value.String()), "prism")
+	r := runnerFlag()
+	return r == "" || strings.HasPrefix(r, "prism")
 }

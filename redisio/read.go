@@ -104,6 +104,7 @@ func checkTogether(cfg *sdf.Config) (errs []error) {
 // depends on it.
 func read(s beam.Scope, t Topic, cfg sdf.Config) (msgs, failed beam.PCollection) {
 	finalize.Enable()
+	warnOfBeamsFlink()
 	s = scope(s, "Read")
 	parts := beam.CreateList(s, sdf.Place(t.Parts(), keyGroups()))
 	return beam.ParDo2(s, &sdf.ReadFn{Config: cfg}, parts)

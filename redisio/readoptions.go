@@ -191,7 +191,8 @@ func requireNamed(fn any) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s cannot be found by a worker: make it a named function and register it in an init function with register.Function1x2", f.Name())
+	return fmt.Errorf("%s cannot be found by a worker: make it a named function and register it in an init function with register.Function%dx%d",
+		f.Name(), f.Type().NumIn(), f.Type().NumOut())
 }
 
 // isTopLevel tells a function of a package from closures, methods and

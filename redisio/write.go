@@ -4,26 +4,26 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
 	"example.com/beamredis/redisio/sinks"
 )
 
-// Write adds the messages of msgs, a PCollection of [Message], to the streams of
-// a topic: each to the partition of its key, or, without a key, to that of its
+// Write adds the messages of msgs, a PCollection of [Message], or of anything
+// else where [WithSerializer] says how, to the streams of a topic: each to the partition of its key, or, without a key, to that of its
 // payload. Stream and ID of a message that was read play no part: the server
 // assigns new IDs.
 //
 // Writing is at least once: a bundle that fails, or a connection that breaks
-// before the reply, has entries written again. Messages of one key stay in
-// order.
+// before the reply, has entries written again, unless [WithIdempotence] is
+// given. Messages of one key stay in order.
 //
 // An element that can never be written (its stream key holds another type, it
 // is larger than Redis takes, it has no fields) is a dead letter: it comes out
 // of [Result.Failed] where that is consumed, goes to the error stream where
-// one is named ([WithErrorStream]), and otherwise fails the bundle.
+// one is named ([WithErrorStream]), and otherwise fails the bundle. What was
+// written comes out of [Result.Written].
 //
 // Write panics if the configuration is wrong; see [TryWrite].
 func Write(s beam.Scope, c Conn, t Topic, msgs beam.PCollection, opts ...WriteOption) Result {
@@ -33,19 +33,40 @@ func Write(s beam.Scope, c Conn, t Topic, msgs beam.PCollection, opts ...WriteOp
 // TryWrite is [Write], but returns an error that names every mistake in the
 // configuration.
 func TryWrite(s beam.Scope, c Conn, t Topic, msgs beam.PCollection, opts ...WriteOption) (Result, error) {
-	cfg := sinks.WriteConfig{Conn: c, Topic: t, KeyField: sinks.DefaultKeyField}
-	errs := []error{validScope(s), c.Validate(), t.Validate(), areMessages(msgs)}
-	for _, o := range opts {
-		errs = append(errs, o.applyWrite(&cfg))
-	}
-	if cfg.Batch.Interval > 0 && cfg.Batch.AtBundleEnd {
-		errs = append(errs, errors.New("WithFlushInterval and WithFlushAtBundleEnd exclude each other"))
-	}
-	errs = append(errs, checkErrorStream(cfg.ErrorStream, t, "written"))
-	if err := errors.Join(errs...); err != nil {
+	cfg, err := writeConfig(s, c, t, opts)
+	if err := errors.Join(err, canBeWritten(&cfg, msgs)); err != nil {
 		return Result{}, err
 	}
 	return sinks.WriteStream(s, cfg, msgs), nil
+}
+
+// writeConfig collects every mistake before it gives up.
+func writeConfig(s beam.Scope, c Conn, t Topic, opts []WriteOption) (sinks.WriteConfig, error) {
+	cfg := sinks.WriteConfig{Conn: c, Topic: t, KeyField: sinks.DefaultKeyField}
+	errs := []error{validScope(s), c.Validate()}
+	for _, o := range opts {
+		errs = append(errs, o.applyWrite(&cfg))
+	}
+	if cfg.TopicOf == nil || !reflect.ValueOf(t).IsZero() {
+		errs = append(errs, t.Validate())
+	}
+	errs = append(errs, inOption("trimming", cfg.Trim.Validate()), checkOnce(&cfg),
+		checkFlush(cfg.Batch), checkErrorStream(cfg.ErrorStream, t, "written"))
+	return cfg, errors.Join(errs...)
+}
+
+func checkFlush(b sinks.BatchOptions) error {
+	if b.Interval > 0 && b.AtBundleEnd {
+		return errors.New("WithFlushInterval and WithFlushAtBundleEnd exclude each other")
+	}
+	return nil
+}
+
+func canBeWritten(cfg *sinks.WriteConfig, elements beam.PCollection) error {
+	if cfg.Serializer == nil || !elements.IsValid() {
+		return areMessages(elements)
+	}
+	return inOption("WithSerializer: the function", sinks.CheckSerializer(cfg.Serializer, elements.Type().Type()))
 }
 
 func areMessages(msgs beam.PCollection) error {
@@ -75,51 +96,4 @@ func (name errorStream) applyWrite(cfg *sinks.WriteConfig) error {
 func (name keyField) applyWrite(cfg *sinks.WriteConfig) error {
 	cfg.KeyField = string(name)
 	return nil
-}
-
-// WithBatchCount bounds the messages in one round trip. Default: 1000.
-func WithBatchCount(n int) WriteOption {
-	return writeOption(func(cfg *sinks.WriteConfig) error {
-		cfg.Batch.MaxCount = n
-		return positive("WithBatchCount", n)
-	})
-}
-
-// WithBatchBytes bounds the payload bytes in one round trip, which only a
-// single larger message exceeds. Default: 1 MiB.
-func WithBatchBytes(n int) WriteOption {
-	return writeOption(func(cfg *sinks.WriteConfig) error {
-		cfg.Batch.MaxBytes = n
-		return positive("WithBatchBytes", n)
-	})
-}
-
-// WithFlushInterval lets a batch wait for d to fill up. Default: 0, a message
-// is sent as soon as the one before is back.
-func WithFlushInterval(d time.Duration) WriteOption {
-	return writeOption(func(cfg *sinks.WriteConfig) error {
-		cfg.Batch.Interval = d
-		return positive("WithFlushInterval", d)
-	})
-}
-
-// WithFlushAtBundleEnd has nothing written before the bundle ends, which is
-// then held in memory whole. Default: messages are written as they come.
-func WithFlushAtBundleEnd() WriteOption {
-	return writeOption(func(cfg *sinks.WriteConfig) error {
-		cfg.Batch.AtBundleEnd = true
-		return nil
-	})
-}
-
-// WithWriteRetry sets how long a batch is tried before its bundle fails.
-// Default: 1 minute.
-func WithWriteRetry(d time.Duration) WriteOption {
-	return writeOption(func(cfg *sinks.WriteConfig) error {
-		cfg.Batch.Deadline = d
-		if d <= 0 {
-			return fmt.Errorf("WithWriteRetry: %v is not positive", d)
-		}
-		return nil
-	})
 }

@@ -6,51 +6,49 @@ import (
 	"fmt"
 	"io"
 	"sync/atomic"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"example.com/beamredis/pipelines/internal/cli"
-	"example.com/beamredis/pipelines/internal/progress"
+	"example.com/beamredis/pipelines/internal/demo"
 	"example.com/beamredis/redisio"
 )
 
-// demo copies orders on a Redis of its own and checks the outcome.
-func demo(sig *cli.Signals, w io.Writer, s *settings) (err error) {
-	if s.redisGiven() {
-		return cli.Usagef("--redis is empty: want the URL of a Redis; leave the flag out for the demo")
+// demonstrate copies orders on a Redis of its own and checks the outcome.
+func demonstrate(sig *cli.Signals, w io.Writer, s *settings) (err error) {
+	if err := s.ForDemo(); err != nil {
+		return err
 	}
-	if s.start != "" {
-		return cli.Usagef("--start: the demo, which runs without --redis, begins at earliest")
+	if _, err := s.job(); err != nil {
+		return err
 	}
-	s.redis, s.start, s.exitWhenCaughtUp = "redis://localhost", "earliest", true
+	server, err := demo.StartServer(sig.Stop)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, server.Stop()) }()
+	fmt.Fprintf(w, "Demo of a copy from one topic to another; give --redis for one of your own.\nRedis: %s\n", server.Is)
+	s.Redis, s.Check = "redis://"+server.Addr, false // the server is ours
 	j, err := s.job()
 	if err != nil {
 		return err
 	}
-	server, err := startServer(sig.Stop)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, server.stop()) }()
-	fmt.Fprintf(w, "Demo of a copy from one topic to another; give --redis for one of your own.\nRedis: %s\n", server.is)
-	j.conn.Addr, j.check = server.addr, false // the server is ours
-	client := redis.NewClient(&redis.Options{Addr: server.addr})
+	client := demo.Open(j.Conn)
 	defer client.Close()
-	return demoOn(sig, w, j, client, s.keyField)
+	return demonstrateOn(sig, w, j, client, s.KeyField)
 }
 
-func demoOn(sig *cli.Signals, w io.Writer, j job, client *redis.Client, keyField string) error {
+func demonstrateOn(sig *cli.Signals, w io.Writer, j job, client *redis.Client, keyField string) error {
 	var filled atomic.Int64
-	err := shown(w, "filling "+streams(j.source), filled.Load, func() error {
-		return fill(sig.Stop, client, j.source, keyField, orderCount, &filled)
+	err := demo.Shown(w, "filling "+demo.Streams(j.Source), filled.Load, func() error {
+		return demo.Fill(sig.Stop, client, j.Source, keyField, demo.OrderCount, &filled)
 	})
 	if err != nil {
 		return err
 	}
 	written := func() int64 { return entriesIn(sig.Kill, client, j.sink) }
-	err = shown(w, "copying to "+streams(j.sink), written, func() error {
-		_, err := j.run(sig)
+	err = demo.Shown(w, "copying to "+demo.Streams(j.sink), written, func() error {
+		_, err := j.Run(sig)
 		return err
 	})
 	if err != nil {
@@ -63,21 +61,6 @@ func demoOn(sig *cli.Signals, w io.Writer, j job, client *redis.Client, keyField
 	t.write(w)
 	return t.verify(sig.Stopping())
 }
-
-// shown does the work, shows how far it has come, and says how fast it was.
-func shown(w io.Writer, what string, done func() int64, work func() error) error {
-	began := time.Now()
-	finish := progress.Show(w, what, orderCount, done)
-	err := work()
-	took := time.Since(began)
-	finish()
-	if err == nil {
-		fmt.Fprintf(w, "%s: %s\n", what, progress.Rate(done(), took))
-	}
-	return err
-}
-
-func streams(t redisio.Topic) string { return fmt.Sprintf("%s:0-%d", t.Name, t.Partitions-1) }
 
 // entriesIn counts the entries of a topic, to show progress: what the demo
 // claims is counted by takeStock.

@@ -7,7 +7,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"example.com/beamredis/pipelines/internal/pipetest"
@@ -18,7 +17,7 @@ var tableRow = regexp.MustCompile(`(?m)^ +([0-9]+|all) +([0-9,]+) +([0-9,]+) +([
 
 func expectWholeDemo(t *testing.T, got pipetest.Outcome) {
 	t.Helper()
-	expect(t, got, pipetest.Outcome{}, cmpopts.IgnoreFields(pipetest.Outcome{}, "Stdout"))
+	pipetest.Expect(t, got, pipetest.Outcome{}, cmpopts.IgnoreFields(pipetest.Outcome{}, "Stdout"))
 	rows := tableRow.FindAllStringSubmatch(got.Stdout, -1)
 	if len(rows) != 5 {
 		t.Fatalf("the table has %d rows, want 4 partitions and all:\n%s", len(rows), got.Stdout)
@@ -44,7 +43,7 @@ func alone(t *testing.T) (env []string, check func()) {
 	return []string{"TMPDIR=" + dir}, func() {
 		t.Helper()
 		left, err := os.ReadDir(dir)
-		must(t, err)
+		pipetest.Must(t, err)
 		for _, f := range left {
 			if f.IsDir() {
 				t.Errorf("folder %s is left", f.Name())
@@ -78,28 +77,15 @@ func TestASignalEndsTheDemoAndItsRedis(t *testing.T) {
 	pipetest.StartRedis(t, "")
 	env, check := alone(t)
 	p := pipetest.Start(t, binary, env)
-	pipetest.Eventually(t, "the topic is filled", func() bool { return strings.Contains(p.Stdout(), "filling in:0-3: ") })
+	pipetest.Eventually(t, "the topic is filled", func() bool { return strings.Contains(p.Stdout(), "filling in:0-3: 100,000 entries") })
 	p.Signal(syscall.SIGTERM)
 	got := p.Wait()
-	expect(t, got, pipetest.Outcome{Stderr: "redis-to-redis: stopping; once more to stop at once\n"},
+	pipetest.Expect(t, got, pipetest.Outcome{Stderr: "redis-to-redis: stopping; once more to stop at once\n"},
 		cmpopts.IgnoreFields(pipetest.Outcome{}, "Stdout"))
 	if rows := tableRow.FindAllStringSubmatch(got.Stdout, -1); len(rows) != 5 || rows[4][4] != "0" {
 		t.Errorf("no table, or something is pending:\n%s", got.Stdout)
 	}
 	check()
-}
-
-func TestTheSameOrdersComeAtEveryStart(t *testing.T) {
-	first, second := newOrders(), newOrders()
-	for range 1000 {
-		if diff := cmp.Diff(first.order(), second.order()); diff != "" {
-			t.Fatalf("(-first +second):\n%s", diff)
-		}
-	}
-	o := first.order()
-	if number, _ := o.Get("order"); number != "2026-001001" || !strings.HasPrefix(o.Key, "customer-") {
-		t.Errorf("order %s of %s", number, o.Key)
-	}
 }
 
 func TestTheDemoNoticesWhatIsAmiss(t *testing.T) {

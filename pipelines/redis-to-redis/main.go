@@ -32,8 +32,8 @@ func main() {
 		Summary: summary,
 		Flags:   flags,
 		Run: func(sig *cli.Signals) error {
-			if s.redis == "" {
-				return demo(sig, os.Stdout, &s)
+			if s.Redis == "" {
+				return demonstrate(sig, os.Stdout, &s)
 			}
 			return copyTopic(sig, os.Stdout, &s)
 		},

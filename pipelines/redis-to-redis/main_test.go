@@ -46,11 +46,15 @@ func TestBadInputIsOneLineAndDoesNothing(t *testing.T) {
 			`--start: "yesterday" is no start: want latest, earliest, an entry ID such as 1700000000000-0, or a time such as 2026-01-02T15:04:05Z`},
 		{"unknown ack", "--redis URL --ack never", usage, `--ack: "never" is no ack strategy: want on-checkpoint, on-emit or no-ack`},
 		{"unknown runner", "--redis URL --runner prisma", usage,
-			`--runner: "prisma" is no runner: want prism, flink, spark, dataflow, portable or dot`},
+			`--runner: "prisma" is no runner: want prism, flink-streaming, spark, dataflow, portable or dot`},
 		{"direct runner", "--redis URL --runner direct", usage,
-			"--runner: the direct runner cannot resume a read: want prism, flink, spark, dataflow, portable or dot"},
+			"--runner: the direct runner cannot resume a read: want prism, flink-streaming, spark, dataflow, portable or dot"},
+		{"Beam's Flink runner", "--redis URL --runner flink", usage,
+			"--runner: flink sends no streaming options, so that nothing would ever be acknowledged: use --runner=flink-streaming"},
 		{"no source partitions", "--redis URL --source_partitions 0", usage, "--source_partitions is 0: want at least 1"},
 		{"negative sink partitions", "--redis URL --sink_partitions -4", usage, "--sink_partitions is -4: want at least 1"},
+		{"bad name", "--redis URL --idempotent a:b", usage,
+			`--idempotent: "a:b" is no name of a sink: want 1 to 64 letters, digits, "_", "." and "-"`},
 		{"empty source", "--redis URL --source=", usage, "--source is empty: want the name of a topic"},
 		{"empty sink", "--redis URL --sink=", usage, "--sink is empty: want the name of a topic"},
 		{"empty group", "--redis URL --group=", usage, "--group is empty: want the name of a consumer group"},
@@ -65,10 +69,10 @@ func TestBadInputIsOneLineAndDoesNothing(t *testing.T) {
 			at + "conn: environment variable NO_SUCH_VARIABLE (password_env) is not set or empty on this worker"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			must(t, server.Client.FlushAll(t.Context()).Err())
-			must(t, server.Client.Set(t.Context(), "text:1", "x", 0).Err())
+			pipetest.Must(t, server.Client.FlushAll(t.Context()).Err())
+			pipetest.Must(t, server.Client.Set(t.Context(), "text:1", "x", 0).Err())
 			got := run(t, strings.Fields(strings.ReplaceAll(tc.args, "URL", server.URL()))...)
-			expect(t, got, pipetest.Outcome{Status: tc.status, Stderr: "redis-to-redis: " + tc.want + "\n"})
+			pipetest.Expect(t, got, pipetest.Outcome{Status: tc.status, Stderr: "redis-to-redis: " + tc.want + "\n"})
 			if diff := cmp.Diff([]string{"text:1"}, server.Client.Keys(t.Context(), "*").Val()); diff != "" {
 				t.Errorf("keys afterwards (-want +got):\n%s", diff)
 			}
@@ -87,9 +91,9 @@ func TestALiteralPasswordIsRefusedAndNotRepeated(t *testing.T) {
 func TestAWrongPasswordIsOneLine(t *testing.T) {
 	server := pipetest.StartRedis(t, "right")
 	file := filepath.Join(t.TempDir(), "password")
-	must(t, os.WriteFile(file, []byte("wrong\n"), 0o600))
+	pipetest.Must(t, os.WriteFile(file, []byte("wrong\n"), 0o600))
 	got := run(t, "--redis", server.URL()+"?password_file="+file)
-	expect(t, got, pipetest.Outcome{Status: 1, Stderr: "redis-to-redis: redis at " + server.Addr +
+	pipetest.Expect(t, got, pipetest.Outcome{Status: 1, Stderr: "redis-to-redis: redis at " + server.Addr +
 		": wrong user or password; check the user in the URL and what password_env or password_file refers to\n"})
 	if n := server.Client.DBSize(t.Context()).Val(); n != 0 {
 		t.Errorf("%d keys afterwards, want none", n)
@@ -108,7 +112,7 @@ func TestHelpGoesToStdout(t *testing.T) {
 			t.Errorf("line of %d columns: %s", len(line), line)
 		}
 	}
-	expect(t, got, pipetest.Outcome{}, cmpopts.IgnoreFields(pipetest.Outcome{}, "Stdout"))
+	pipetest.Expect(t, got, pipetest.Outcome{}, cmpopts.IgnoreFields(pipetest.Outcome{}, "Stdout"))
 	if full := run(t, "--help_all"); !strings.Contains(full.Stdout, "--environment_type") {
 		t.Errorf("--help_all does not list Beam's flags:\n%s", full.Stdout)
 	}
@@ -123,27 +127,13 @@ func TestAFailedJobIsOneLineWithItsCause(t *testing.T) {
 		"in:1":  `partition in:1: create group redis-to-redis of in:1: WRONGTYPE Operation against a key holding the wrong kind of value`,
 	} {
 		t.Run(stream, func(t *testing.T) {
-			must(t, server.Client.FlushAll(t.Context()).Err())
-			load(t, server, "in", 4, 20)
-			must(t, server.Client.Del(t.Context(), stream).Err())
-			must(t, server.Client.Set(t.Context(), stream, "x", 0).Err())
+			pipetest.Must(t, server.Client.FlushAll(t.Context()).Err())
+			server.Load(t, "in", 4, 20, keyOf)
+			pipetest.Must(t, server.Client.Del(t.Context(), stream).Err())
+			pipetest.Must(t, server.Client.Set(t.Context(), stream, "x", 0).Err())
 			got := run(t, "--redis", server.URL(), "--start", "earliest", "--check=false")
-			expect(t, got, pipetest.Outcome{Status: 1}, cmpopts.IgnoreFields(pipetest.Outcome{}, "Stderr"))
+			pipetest.Expect(t, got, pipetest.Outcome{Status: 1}, cmpopts.IgnoreFields(pipetest.Outcome{}, "Stderr"))
 			matchLine(t, "redis-to-redis: "+want, got.Stderr)
 		})
-	}
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func expect(t *testing.T, got, want pipetest.Outcome, opts ...cmp.Option) {
-	t.Helper()
-	if diff := cmp.Diff(want, got, opts...); diff != "" {
-		t.Errorf("outcome (-want +got):\n%s", diff)
 	}
 }

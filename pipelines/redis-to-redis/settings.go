@@ -3,125 +3,56 @@ package main
 import (
 	"errors"
 	"flag"
-	"fmt"
-	"strings"
 
-	"example.com/beamredis/pipelines/internal/beamrun"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+
 	"example.com/beamredis/pipelines/internal/cli"
+	"example.com/beamredis/pipelines/internal/topicjob"
 	"example.com/beamredis/redisio"
 )
 
 // settings are the program's flags.
 type settings struct {
-	redis            string
-	source, sink     string
-	sourceParts      int
-	sinkParts        int
-	group            string
-	start            string
-	ack              string
-	keyField         string
-	exitWhenCaughtUp bool
-	check            bool
+	topicjob.Flags
+	sink       string
+	sinkParts  int
+	idempotent string
 }
 
 func (s *settings) register(fs *flag.FlagSet) {
-	fs.StringVar(&s.redis, "redis", "", "`URL` of the Redis that holds both topics: redis://[user@]host[:port][/db][?password_env=NAME|?password_file=PATH], "+
-		"or rediss:// for TLS; without it, a demo runs on a Redis of its own")
-	fs.StringVar(&s.source, "source", "in", "`name` of the topic to read")
-	fs.IntVar(&s.sourceParts, "source_partitions", 4, "`number` of partitions of the source topic")
-	fs.StringVar(&s.group, "group", "redis-to-redis", "`name` of the consumer group to read through; it is created where it is missing")
-	fs.StringVar(&s.start, "start", "", "where a new group begins: latest, earliest, after an entry `ID`, or with a time in RFC 3339; "+
-		"a group that exists goes on where it stands (default latest; the demo: earliest)")
-	fs.StringVar(&s.ack, "ack", "on-checkpoint", "`when` an entry is acknowledged: on-checkpoint, on-emit, or no-ack")
+	s.Register(fs, "redis-to-redis", "both topics")
 	fs.StringVar(&s.sink, "sink", "out", "`name` of the topic to write")
 	fs.IntVar(&s.sinkParts, "sink_partitions", 4, "`number` of partitions of the sink topic")
-	fs.StringVar(&s.keyField, "key_field", "_key", "`name` of the entry field that holds the message key; empty: entries have no key")
-	fs.BoolVar(&s.exitWhenCaughtUp, "exit_when_caught_up", false, "end when every entry that was there at the start is written and acknowledged")
-	fs.BoolVar(&s.check, "check", true, "look at Redis from this machine before the pipeline is submitted; --check=false where only the workers reach it")
+	fs.StringVar(&s.idempotent, "idempotent", "", "write every entry once, also after a failure: `name` of this copy, the same at every start and for no other; "+
+		"without it, entries can be written twice")
 }
 
-// redisGiven tells --redis "" (an unset variable, perhaps) from no --redis.
-func (s *settings) redisGiven() (given bool) {
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "redis" })
-	return given
-}
-
-// job is what the flags ask for.
+// job is the copy that the flags ask for.
 type job struct {
-	conn         redisio.Conn
-	source, sink redisio.Topic
-	group        string
-	read         []redisio.ReadOption
-	write        []redisio.WriteOption
-	check        bool
+	topicjob.Job
+	sink redisio.Topic
 }
 
 // job makes sense of the flags; the error, a usage error, tells all that is
 // wrong with them.
 func (s *settings) job() (job, error) {
-	j := job{
-		source: redisio.Topic{Name: s.source, Partitions: s.sourceParts},
-		sink:   redisio.Topic{Name: s.sink, Partitions: s.sinkParts},
-		group:  s.group, check: s.check,
+	source, err := s.Job()
+	j := job{Job: source, sink: redisio.Topic{Name: s.sink, Partitions: s.sinkParts}}
+	j.Sinks = []redisio.Topic{j.sink}
+	options := []redisio.WriteOption{redisio.WithKeyField(s.KeyField)}
+	var nameErr error
+	if s.idempotent != "" {
+		nameErr = redisio.CheckIdempotenceName(s.idempotent)
+		options = append(options, redisio.WithIdempotence(s.idempotent))
 	}
-	var connErr, startErr error
-	j.conn, connErr = parseURL(s.redis)
-	start := redisio.StartLatest()
-	if s.start != "" {
-		start, startErr = redisio.ParseStart(s.start)
-	}
-	ack, ackErr := redisio.ParseAckStrategy(s.ack)
-	keyField := redisio.WithKeyField(s.keyField)
-	j.read = []redisio.ReadOption{redisio.WithStart(start), redisio.WithAckStrategy(ack), keyField}
-	j.write = []redisio.WriteOption{keyField}
-	if s.exitWhenCaughtUp {
-		j.read = append(j.read, redisio.WithStopAtLatest())
+	j.Write = func(scope beam.Scope, messages beam.PCollection) error {
+		_, err := redisio.TryWrite(scope, j.Conn, j.sink, messages, options...)
+		return err
 	}
 	return j, cli.Usage(errors.Join(
-		of("--redis", connErr),
-		notEmpty("--source", s.source, "the name of a topic"), positive("--source_partitions", s.sourceParts),
-		notEmpty("--group", s.group, "the name of a consumer group"),
-		of("--start", startErr), of("--ack", ackErr),
-		notEmpty("--sink", s.sink, "the name of a topic"), positive("--sink_partitions", s.sinkParts),
-		differ(s.source, s.sink),
-		beamrun.CheckRunner(),
+		err,
+		cli.NotEmpty("--sink", s.sink, "the name of a topic"), cli.Positive("--sink_partitions", s.sinkParts),
+		cli.OfFlag("--idempotent", nameErr),
+		cli.OtherTopic(s.Source, s.sink),
 	))
-}
-
-func parseURL(url string) (redisio.Conn, error) {
-	c, err := redisio.ParseURL(url)
-	if err == nil {
-		err = c.Validate()
-	}
-	return c, err
-}
-
-func of(name string, err error) error {
-	if err == nil {
-		return nil
-	}
-	text := strings.TrimPrefix(err.Error(), "conn: ")
-	return fmt.Errorf("%s: %s", name, strings.TrimPrefix(text, "Redis URL: "))
-}
-
-func notEmpty(name, value, want string) error {
-	if value == "" {
-		return fmt.Errorf("%s is empty: want %s", name, want)
-	}
-	return nil
-}
-
-func positive(name string, n int) error {
-	if n < 1 {
-		return fmt.Errorf("%s is %d: want at least 1", name, n)
-	}
-	return nil
-}
-
-func differ(source, sink string) error {
-	if source == sink && source != "" {
-		return fmt.Errorf("--source and --sink are both %q: the copy would read what it writes, without end", source)
-	}
-	return nil
 }

@@ -9,8 +9,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"example.com/beamredis/pipelines/internal/demo"
 	"example.com/beamredis/pipelines/internal/progress"
-	"example.com/beamredis/redisio"
 )
 
 // table is what became of each partition.
@@ -22,36 +22,13 @@ type table struct {
 func takeStock(ctx context.Context, client *redis.Client, j job) (table, error) {
 	var t table
 	var errs [3]error
-	t.in, errs[0] = lengths(ctx, client, j.source)
-	t.out, errs[1] = lengths(ctx, client, j.sink)
-	t.pending, errs[2] = pending(ctx, client, j)
+	t.in, errs[0] = demo.Lengths(ctx, client, j.Source)
+	t.out, errs[1] = demo.Lengths(ctx, client, j.sink)
+	t.pending, errs[2] = demo.Pending(ctx, client, j.Source, j.Group)
 	if err := errors.Join(errs[:]...); err != nil {
 		return table{}, fmt.Errorf("count what was copied: %w", err)
 	}
 	return t, nil
-}
-
-func lengths(ctx context.Context, client *redis.Client, t redisio.Topic) ([]int64, error) {
-	counts := make([]int64, t.Len())
-	for i, p := range t.Parts() {
-		var err error
-		if counts[i], err = client.XLen(ctx, p.Stream).Result(); err != nil {
-			return nil, err
-		}
-	}
-	return counts, nil
-}
-
-func pending(ctx context.Context, client *redis.Client, j job) ([]int64, error) {
-	counts := make([]int64, j.source.Len())
-	for i, p := range j.source.Parts() {
-		summary, err := client.XPending(ctx, p.Stream, j.group).Result()
-		if err != nil {
-			return nil, err
-		}
-		counts[i] = summary.Count
-	}
-	return counts, nil
 }
 
 const (
@@ -66,7 +43,7 @@ func (t table) write(w io.Writer) {
 		fmt.Fprintf(w, row, fmt.Sprint(i), cell(t.in, i), cell(t.out, i), cell(t.pending, i))
 	}
 	fmt.Fprint(w, rule)
-	fmt.Fprintf(w, row+"\n", "all", progress.Thousands(sum(t.in)), progress.Thousands(sum(t.out)), progress.Thousands(sum(t.pending)))
+	fmt.Fprintf(w, row+"\n", "all", progress.Thousands(demo.Sum(t.in)), progress.Thousands(demo.Sum(t.out)), progress.Thousands(demo.Sum(t.pending)))
 }
 
 // cell is empty for a partition that only the other topic has.
@@ -77,20 +54,13 @@ func cell(counts []int64, i int) string {
 	return progress.Thousands(counts[i])
 }
 
-func sum(counts []int64) (n int64) {
-	for _, c := range counts {
-		n += c
-	}
-	return n
-}
-
 // verify checks that the copy is whole, or, if it was stopped, that nothing
 // hangs in between.
 func (t table) verify(stopped bool) error {
-	if n := sum(t.pending); n != 0 {
+	if n := demo.Sum(t.pending); n != 0 {
 		return fmt.Errorf("%s entries are still pending, none should be", progress.Thousands(n))
 	}
-	in, out := sum(t.in), sum(t.out)
+	in, out := demo.Sum(t.in), demo.Sum(t.out)
 	if in == out || stopped && out < in {
 		return t.verifyPartitions(stopped)
 	}

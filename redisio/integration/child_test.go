@@ -33,6 +33,8 @@ type childSpec struct {
 	HoldAt int
 	// BundleEntries bounds a bundle; 0: the default.
 	BundleEntries int
+	// Once is the sink's idempotence name; empty: entries may be written again.
+	Once string
 }
 
 // Exit statuses of the child.
@@ -73,6 +75,9 @@ func (spec childSpec) run(ctx context.Context) error {
 	job := copyJob{conn: conn, dead: spec.Limit > 0, watch: &watch{see: spec.see()}, opts: []redisio.ReadOption{redisio.WithStopAtLatest()}}
 	if spec.Limit > 0 {
 		job.opts = append(job.opts, redisio.WithDeliveryLimit(spec.Limit))
+	}
+	if spec.Once != "" {
+		job.write = append(job.write, redisio.WithIdempotence(spec.Once))
 	}
 	if spec.BundleEntries > 0 {
 		job.opts = append(job.opts, redisio.WithBundleBounds(spec.BundleEntries, 8<<20, 500*time.Millisecond))

@@ -103,6 +103,7 @@ type copyJob struct {
 	conn    redisio.Conn
 	source  redisio.Topic // in, unless set
 	opts    []redisio.ReadOption
+	write   []redisio.WriteOption
 	watch   *watch                                              // between Read and Write, if set
 	between func(beam.Scope, beam.PCollection) beam.PCollection // between the watch and Write, if set
 	dead    bool                                                // collect what cannot be read in the topic dead
@@ -128,7 +129,7 @@ func (j copyJob) pipeline() *beam.Pipeline {
 	if j.between != nil {
 		msgs = j.between(s, msgs)
 	}
-	redisio.Write(s, j.conn, out, msgs)
+	redisio.Write(s, j.conn, out, msgs, j.write...)
 	return p
 }
 

@@ -18,8 +18,15 @@ const (
 	deadLetterVersion = 1
 )
 
-// flagEmptyKey keeps Message.EmptyKey in the flags byte.
-const flagEmptyKey = 1 << 0
+// Bits of the flags byte.
+const (
+	// flagEmptyKey keeps Message.EmptyKey.
+	flagEmptyKey = 1 << iota
+	// flagIncarnation: the incarnation of the message's stream follows the ID.
+	flagIncarnation
+
+	knownFlags = flagEmptyKey | flagIncarnation
+)
 
 // minFieldLen is what the smallest field, one of two empty strings, takes.
 const minFieldLen = 2
@@ -47,12 +54,17 @@ func registerCoder(t reflect.Type, encode, decode any) {
 // about ten bytes more.
 //
 // Layout, version 1, numbers as unsigned varints and strings as length and
-// bytes: version byte, flags byte (bit 0: EmptyKey), ID.Ms, ID.Seq, Stream, Key,
-// number of fields, then name and value of each field in order.
+// bytes: version byte, flags byte (bit 0: EmptyKey, bit 1: the incarnation is
+// known), ID.Ms, ID.Seq, the incarnation where it is known, Stream, Key, number
+// of fields, then name and value of each field in order. Of the Origin nothing
+// but the incarnation is kept, see [Origin].
 func AppendMessage(dst []byte, m Message) []byte {
 	dst = append(dst, messageVersion, flags(&m))
 	dst = binary.AppendUvarint(dst, m.ID.Ms)
 	dst = binary.AppendUvarint(dst, m.ID.Seq)
+	if inc := m.Origin.Incarnation(); inc != 0 {
+		dst = binary.AppendUvarint(dst, inc)
+	}
 	dst = appendText(dst, m.Stream)
 	dst = appendText(dst, m.Key)
 	dst = binary.AppendUvarint(dst, uint64(len(m.Fields)))
@@ -63,17 +75,23 @@ func AppendMessage(dst []byte, m Message) []byte {
 	return dst
 }
 
-func flags(m *Message) byte {
+func flags(m *Message) (set byte) {
 	if m.EmptyKey {
-		return flagEmptyKey
+		set |= flagEmptyKey
 	}
-	return 0
+	if m.Origin.Incarnation() != 0 {
+		set |= flagIncarnation
+	}
+	return set
 }
 
 // messageLen returns how many bytes AppendMessage appends for m.
 func messageLen(m *Message) int {
 	n := 2 + uvarintLen(m.ID.Ms) + uvarintLen(m.ID.Seq) +
 		textLen(m.Stream) + textLen(m.Key) + uvarintLen(uint64(len(m.Fields)))
+	if inc := m.Origin.Incarnation(); inc != 0 {
+		n += uvarintLen(inc)
+	}
 	for i := range m.Fields {
 		n += textLen(m.Fields[i].Name) + textLen(m.Fields[i].Value)
 	}
@@ -101,12 +119,15 @@ func DecodeMessage(b []byte) (Message, error) {
 func (r *reader) message() Message {
 	r.version(messageVersion)
 	set := r.byte("flags byte")
-	if set&^flagEmptyKey != 0 {
+	if set&^knownFlags != 0 {
 		r.fail("flags %#x are not known", set)
 	}
 	m := Message{EmptyKey: set&flagEmptyKey != 0}
 	m.ID.Ms = r.uvarint("milliseconds of the ID")
 	m.ID.Seq = r.uvarint("sequence of the ID")
+	if set&flagIncarnation != 0 {
+		m.Origin = r.origin()
+	}
 	m.Stream = r.text("stream")
 	m.Key = r.text("key")
 	m.Fields = r.fields()
@@ -114,6 +135,14 @@ func (r *reader) message() Message {
 		r.fail("%d bytes follow the last field", len(r.rest))
 	}
 	return m
+}
+
+func (r *reader) origin() *Origin {
+	inc := r.uvarint("incarnation")
+	if inc == 0 {
+		r.fail("the incarnation is marked as known, and 0")
+	}
+	return decodedOrigin(inc)
 }
 
 func (r *reader) fields() []Field {

@@ -34,6 +34,7 @@ func TestMessageSurvivesItsCoder(t *testing.T) {
 		"more than a few fields":  {Fields: make([]Field, 200)},
 		"binary stream and key":   {Stream: "\x00\xff", Key: "\xc3("},
 		"sequence without millis": {ID: EntryID{Seq: math.MaxUint64}},
+		"incarnation":             {Stream: "s", ID: EntryID{Ms: 1}, Origin: NewOrigin(math.MaxUint64, EntryID{}, Unordered)},
 	}
 	for name, want := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -61,6 +62,28 @@ func TestNoFieldsAreDecodedAsNil(t *testing.T) {
 	}
 }
 
+// What was encoded may have been shuffled: its order must not be trusted.
+func TestACoderForgetsTheOrder(t *testing.T) {
+	for _, order := range []Order{Redelivered, Ordered} {
+		m := Message{Stream: "s", ID: EntryID{Ms: 2}, Origin: NewOrigin(7, EntryID{Ms: 1}, order)}
+		got, err := DecodeMessage(AppendMessage(nil, m))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := NewOrigin(7, EntryID{}, Unordered); !got.Origin.Equal(want) {
+			t.Errorf("origin %+v, want %+v", got.Origin, want)
+		}
+	}
+}
+
+func TestAMessageMadeFromAnotherStandsForTheSameEntry(t *testing.T) {
+	m := Message{Stream: "s", ID: EntryID{Ms: 2}, EmptyKey: true, Origin: NewOrigin(7, EntryID{Ms: 1}, Ordered)}
+	want := Message{Stream: "s", ID: m.ID, Key: "k", Fields: []Field{{"a", "1"}}, Origin: m.Origin}
+	if diff := cmp.Diff(want, m.With("k", Field{"a", "1"})); diff != "" {
+		t.Errorf("message (-want +got):\n%s", diff)
+	}
+}
+
 // Encodings stand in savepoints: a layout never changes without its version.
 func TestEncodingIsStable(t *testing.T) {
 	m := Message{
@@ -70,6 +93,12 @@ func TestEncodingIsStable(t *testing.T) {
 	const body = "0101" + "ac02" + "01" + "0173" + "00" + "02" + "0161" + "023132" + "00" + "01ff"
 	if got := hex.EncodeToString(AppendMessage(nil, m)); got != body {
 		t.Errorf("message is encoded as %s, want %s", got, body)
+	}
+	read := m
+	read.Origin = NewOrigin(300, EntryID{Ms: 9}, Ordered)
+	const withIncarnation = "0103" + "ac02" + "01" + "ac02" + "0173" + "00" + "02" + "0161" + "023132" + "00" + "01ff"
+	if got := hex.EncodeToString(AppendMessage(nil, read)); got != withIncarnation {
+		t.Errorf("message that was read is encoded as %s, want %s", got, withIncarnation)
 	}
 	d := DeadLetter{Message: m, Destination: "out", Reason: "no", Attempts: 3}
 	const letter = "01" + "036f7574" + "026e6f" + "03" + body
@@ -114,7 +143,8 @@ func TestBadMessageIsRefused(t *testing.T) {
 		"00":                                   "version 0; " + update,
 		"02000000000000":                       "version 2; " + update,
 		"01":                                   "flags byte is missing",
-		"0102":                                 "flags 0x2 are not known",
+		"0104":                                 "flags 0x4 are not known",
+		"01020101" + "00":                      "the incarnation is marked as known, and 0",
 		"0100":                                 "milliseconds of the ID is not a number in its shortest form, or is cut off",
 		"010080":                               "milliseconds of the ID is not a number in its shortest form, or is cut off",
 		"01008000":                             "milliseconds of the ID is not a number in its shortest form, or is cut off",

@@ -13,6 +13,7 @@ func FuzzDecodeMessage(f *testing.F) {
 	f.Add(AppendMessage(nil, Message{}))
 	f.Add(AppendMessage(nil, Message{EmptyKey: true, ID: MaxID, Fields: []Field{{}}}))
 	f.Add(AppendMessage(nil, order))
+	f.Add(AppendMessage(nil, Message{Stream: "s", Origin: NewOrigin(9, EntryID{}, Ordered)}))
 	f.Add(AppendMessage(nil, order)[:20])
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := DecodeMessage(b)

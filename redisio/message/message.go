@@ -29,6 +29,17 @@ type Message struct {
 	// Fields are the entry's fields in order, duplicates kept, without the field
 	// that carries the key.
 	Fields []Field
+	// Origin is how the message was read; nil for one that was not. A message
+	// made from another one keeps it, and with it Stream and ID, where a sink is
+	// to write every entry once: see [Message.With].
+	Origin *Origin
+}
+
+// With returns a message with this key, which may be empty, and these fields
+// that stands for the same entry as m.
+func (m Message) With(key string, fields ...Field) Message {
+	m.Key, m.EmptyKey, m.Fields = key, false, fields
+	return m
 }
 
 // HasKey reports whether the message has a key, be it empty.

@@ -83,6 +83,11 @@ func (r *reader) mend(ctx context.Context, tr *Tracker, st rdb.State) (after rdb
 	if cure.replaced {
 		r.replace(ctx, tr, cure, pos)
 	}
+	if cure.createGroup || cure.replaced {
+		if err := r.learnOrigin(ctx, tr, cure.replaced && !cure.createGroup); err != nil {
+			return st, false, err
+		}
+	}
 	after, err = r.client.State(ctx, r.stream, r.cfg.Group)
 	return after, true, err
 }

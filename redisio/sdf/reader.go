@@ -32,6 +32,7 @@ type reader struct {
 	spot   *spot
 	acks   *ledger
 	warner warner
+	origin origins
 
 	leased bool      // guarded by the memory's lock
 	usedAt time.Time // likewise
@@ -131,6 +132,7 @@ func (r *reader) clear() {
 	r.repair, r.skipped = idRange{}, nil
 	r.serverMs, r.emptyMs = noWatermark, noWatermark
 	r.failedSince, r.finishing = time.Time{}, time.Time{}
+	r.origin = origins{}
 	r.drained, r.stopped, r.doubt, r.afresh = false, false, false, false
 	r.hub.forget(r.spot)
 }
@@ -240,6 +242,9 @@ func (r *reader) open(ctx context.Context, tr *Tracker) error {
 		return err
 	}
 	if st, _, err = r.mend(ctx, tr, st); err != nil {
+		return err
+	}
+	if err := r.learnOrigin(ctx, tr, false); err != nil {
 		return err
 	}
 	rest := tr.Restriction()

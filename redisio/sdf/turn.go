@@ -223,7 +223,7 @@ func (t *turn) deliver(ctx context.Context, e *rdb.Entry, kind batchKind) error 
 	t.entries++
 	t.scope.emitted++
 	t.counts[kind]++
-	m := t.message(e)
+	m := t.message(e, kind)
 	ts, err := t.times.of(&m)
 	if err != nil {
 		return t.reject(ctx, m, err.Error(), 1)
@@ -234,8 +234,8 @@ func (t *turn) deliver(ctx context.Context, e *rdb.Entry, kind batchKind) error 
 }
 
 // message makes the message of an entry: its key comes out of the fields.
-func (t *turn) message(e *rdb.Entry) message.Message {
-	m := message.Message{Stream: t.r.stream, ID: e.ID, Fields: e.Fields}
+func (t *turn) message(e *rdb.Entry, kind batchKind) message.Message {
+	m := message.Message{Stream: t.r.stream, ID: e.ID, Fields: e.Fields, Origin: t.origin(kind)}
 	if t.cfg.KeyField == "" {
 		return m
 	}
@@ -271,7 +271,7 @@ func (t *turn) emitSuspect(ctx context.Context, b *batch, e *rdb.Entry, v verdic
 		t.entries++
 		t.scope.emitted++
 		reason := limitReason(deliveries, t.cfg.DeliveryLimit)
-		return true, t.reject(ctx, t.message(e), reason, deliveries)
+		return true, t.reject(ctx, t.message(e, b.kind), reason, deliveries)
 	}
 	q := quarantineOf(t.bundle.Connection())
 	if t.scope.emitted > 0 {

@@ -2,6 +2,7 @@ package sinks
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -36,7 +37,7 @@ func BenchmarkWriteFnAgainstRawLoop(b *testing.B) {
 	server := redistest.Start(b)
 	msgs := benchMessages()
 	out := topic.Topic{Name: "out", Partitions: 4}
-	fn := &WriteFn{Conn: server.Config(), Topic: out, KeyField: DefaultKeyField}
+	fn := &WriteFn{WriteConfig: WriteConfig{Conn: server.Config(), Topic: out, KeyField: DefaultKeyField}}
 	if err := fn.Setup(); err != nil {
 		b.Fatal(err)
 	}
@@ -54,11 +55,44 @@ func BenchmarkWriteFnAgainstRawLoop(b *testing.B) {
 	b.ReportMetric(raw.rate(b.N*benchBundle), "raw-msgs/s")
 }
 
+// BenchmarkOnceAgainstPlain prints how writing once compares with writing at
+// least once, for messages in order and for those that a window remembers.
+func BenchmarkOnceAgainstPlain(b *testing.B) {
+	for name, order := range map[string]message.Order{"in order": message.Ordered, "by window": message.Unordered} {
+		b.Run(name, func(b *testing.B) {
+			server := redistest.Start(b)
+			msgs := benchMessages()
+			cfg := WriteConfig{Conn: server.Config(), Topic: topic.Topic{Name: "out", Partitions: 4}, KeyField: DefaultKeyField}
+			plain, once := &WriteFn{WriteConfig: cfg}, &WriteFn{WriteConfig: cfg}
+			once.Once = &OnceOptions{Name: "bench"}
+			if err := errors.Join(plain.Setup(), once.Setup()); err != nil {
+				b.Fatal(err)
+			}
+			var plainly, ordered stopwatch
+			next := uint64(0)
+			for b.Loop() {
+				for i := range msgs {
+					next++
+					msgs[i].Stream, msgs[i].ID, msgs[i].Origin = "in:0", message.EntryID{Ms: next}, message.NewOrigin(1, message.EntryID{}, order)
+				}
+				plainly.time(b, func() { writeBundle(b, plain, msgs) })
+				ordered.time(b, func() { writeBundle(b, once, msgs) })
+				if err := server.Client().Del(b.Context(), "out:0", "out:1", "out:2", "out:3").Err(); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(plainly.total)/float64(ordered.total), "ratio")
+			b.ReportMetric(ordered.rate(b.N*benchBundle), "once-msgs/s")
+			b.ReportMetric(plainly.rate(b.N*benchBundle), "plain-msgs/s")
+		})
+	}
+}
+
 // BenchmarkWriteFn shows the sink's own allocations.
 func BenchmarkWriteFn(b *testing.B) {
 	server := redistest.Start(b)
 	msgs := benchMessages()
-	fn := &WriteFn{Conn: server.Config(), Topic: topic.Topic{Name: "out", Partitions: 4}, KeyField: DefaultKeyField}
+	fn := &WriteFn{WriteConfig: WriteConfig{Conn: server.Config(), Topic: topic.Topic{Name: "out", Partitions: 4}, KeyField: DefaultKeyField}}
 	if err := fn.Setup(); err != nil {
 		b.Fatal(err)
 	}
@@ -71,13 +105,15 @@ func BenchmarkWriteFn(b *testing.B) {
 func writeBundle(b *testing.B, fn *WriteFn, msgs []message.Message) {
 	ctx := b.Context()
 	emit := func(_ beam.EventTime, d message.DeadLetter) { b.Fatal(d.Reason) }
-	fn.StartBundle(ctx, emit)
+	if err := fn.StartBundle(ctx, emit, nobodyElse); err != nil {
+		b.Fatal(err)
+	}
 	for i := range msgs {
-		if err := fn.ProcessElement(ctx, 0, msgs[i], emit); err != nil {
+		if err := fn.ProcessElement(ctx, 0, msgs[i], emit, nobodyElse); err != nil {
 			b.Fatal(err)
 		}
 	}
-	if err := fn.FinishBundle(ctx, emit); err != nil {
+	if err := fn.FinishBundle(ctx, emit, nobodyElse); err != nil {
 		b.Fatal(err)
 	}
 }

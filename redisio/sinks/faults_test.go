@@ -21,22 +21,24 @@ import (
 func TestAServerKilledAndRestartedGetsEverything(t *testing.T) {
 	server := redistest.Start(t, redistest.Durable())
 	s := newSink(t, server, func(w *WriteFn) { w.Batch.MaxCount = 50 })
-	s.StartBundle(t.Context(), s.emit)
+	if err := s.StartBundle(t.Context(), s.emit, s.emitWritten); err != nil {
+		t.Fatal(err)
+	}
 	const n = 5000
 	var restarted sync.WaitGroup
 	defer restarted.Wait()
 	for i, m := range numbered(0, n) {
 		if i%1000 == 500 {
 			restarted.Wait()
-			await(t, "some of it is under way", s.batcher.isRunning)
+			await(t, "some of it is under way", s.lanes[0].batcher.isRunning)
 			server.Kill()
 			restarted.Go(server.Restart)
 		}
-		if err := s.ProcessElement(t.Context(), 0, m, s.emit); err != nil {
+		if err := s.ProcessElement(t.Context(), 0, m, s.emit, s.emitWritten); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := s.FinishBundle(t.Context(), s.emit); err != nil {
+	if err := s.FinishBundle(t.Context(), s.emit, s.emitWritten); err != nil {
 		t.Fatal(err)
 	}
 	var all []int
@@ -47,7 +49,7 @@ func TestAServerKilledAndRestartedGetsEverything(t *testing.T) {
 	if diff := cmp.Diff(numbers(n), slices.Compact(all)); diff != "" {
 		t.Errorf("entries (-want +got):\n%s", diff)
 	}
-	if s.delivery.retries.Load() == 0 {
+	if s.lanes[0].delivery.retries.Load() == 0 {
 		t.Error("nothing was retried: the server was never missed")
 	}
 }
@@ -86,7 +88,7 @@ func TestAFullServerIsWaitedForAndOrderIsKept(t *testing.T) {
 	s := newSink(t, server, nil)
 	done := make(chan error)
 	go func() { done <- s.bundle(t.Context(), numbered(0, 3000)...) }()
-	await(t, "the sink tries again", func() bool { return s.delivery.retries.Load() > 1000 })
+	await(t, "the sink tries again", func() bool { return s.lanes[0].delivery.retries.Load() > 1000 })
 	setMaxMemory(t, server.Client(), "0")
 	if err := <-done; err != nil {
 		t.Fatal(err)
@@ -130,7 +132,7 @@ func TestAServerOnTheEdgeOfItsMemoryKeepsOrder(t *testing.T) {
 	pad := message.Field{Name: "pad", Value: strings.Repeat("x", 1000)}
 	rounds := 0
 	// How often a batch meets the shortage is chance; go on until one has.
-	for deadline := time.Now().Add(20 * time.Second); rounds < 5 || s.delivery.retries.Load() == 0 && time.Now().Before(deadline); rounds++ {
+	for deadline := time.Now().Add(20 * time.Second); rounds < 5 || s.lanes[0].delivery.retries.Load() == 0 && time.Now().Before(deadline); rounds++ {
 		msgs := numbered(rounds*each, each)
 		for j := range msgs {
 			msgs[j].Fields = append(msgs[j].Fields, pad)
@@ -139,7 +141,7 @@ func TestAServerOnTheEdgeOfItsMemoryKeepsOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := stop(); s.delivery.retries.Load() == 0 {
+	if n := stop(); s.lanes[0].delivery.retries.Load() == 0 {
 		t.Errorf("nothing was refused although the memory was short %d times", n)
 	}
 	wantAllOnceInOrder(t, server, rounds*each)

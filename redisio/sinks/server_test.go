@@ -22,7 +22,8 @@ var outTopic = topic.Topic{Name: "out", Partitions: 3}
 // sink is a WriteFn with its dead letters, driven without a runner.
 type sink struct {
 	*WriteFn
-	dead []message.DeadLetter
+	dead    []message.DeadLetter
+	written []message.Message
 }
 
 func newSink(t *testing.T, server *redistest.Server, change func(*WriteFn)) *sink {
@@ -32,7 +33,7 @@ func newSink(t *testing.T, server *redistest.Server, change func(*WriteFn)) *sin
 
 func newSinkOn(t *testing.T, cfg conn.Config, change func(*WriteFn)) *sink {
 	t.Helper()
-	s := &sink{WriteFn: &WriteFn{Conn: cfg, Topic: outTopic, KeyField: DefaultKeyField}}
+	s := &sink{WriteFn: &WriteFn{WriteConfig: WriteConfig{Conn: cfg, Topic: outTopic, KeyField: DefaultKeyField}}}
 	if change != nil {
 		change(s.WriteFn)
 	}
@@ -45,14 +46,18 @@ func newSinkOn(t *testing.T, cfg conn.Config, change func(*WriteFn)) *sink {
 
 func (s *sink) emit(_ beam.EventTime, d message.DeadLetter) { s.dead = append(s.dead, d) }
 
+func (s *sink) emitWritten(_ beam.EventTime, m message.Message) { s.written = append(s.written, m) }
+
 func (s *sink) bundle(ctx context.Context, msgs ...message.Message) error {
-	s.StartBundle(ctx, s.emit)
+	if err := s.StartBundle(ctx, s.emit, s.emitWritten); err != nil {
+		return err
+	}
 	for _, m := range msgs {
-		if err := s.ProcessElement(ctx, 0, m, s.emit); err != nil {
+		if err := s.ProcessElement(ctx, 0, m, s.emit, s.emitWritten); err != nil {
 			return err
 		}
 	}
-	return s.FinishBundle(ctx, s.emit)
+	return s.FinishBundle(ctx, s.emit, s.emitWritten)
 }
 
 // numbered returns n messages over a few keys, numbered from start.

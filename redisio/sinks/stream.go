@@ -4,48 +4,42 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
-	"sync/atomic"
-	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/util/reflectx"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
-	"example.com/beamredis/redisio/conn"
 	"example.com/beamredis/redisio/internal/rdb"
 	"example.com/beamredis/redisio/message"
-	"example.com/beamredis/redisio/topic"
 )
 
 func init() {
-	register.DoFn4x1[context.Context, beam.EventTime, message.Message, func(beam.EventTime, message.DeadLetter), error](&WriteFn{})
+	register.DoFn5x1[context.Context, beam.EventTime, message.Message,
+		func(beam.EventTime, message.DeadLetter), func(beam.EventTime, message.Message), error](&WriteFn{})
 	register.Emitter2[beam.EventTime, message.DeadLetter]()
+	register.Emitter2[beam.EventTime, message.Message]()
 }
 
 // DefaultKeyField is the field of an entry that holds the message's key.
 const DefaultKeyField = "_key"
 
-// WriteFn is the DoFn that adds messages to the streams of a topic. Its output
-// are the dead letters. Use [WriteStream] to place it into a pipeline.
+// WriteFn is the DoFn that adds messages to the streams of a topic. Its outputs
+// are the dead letters and what was written. Use [WriteStream] to place it into
+// a pipeline.
 type WriteFn struct {
-	Conn  conn.Config
-	Topic topic.Topic
-	// KeyField is the field that holds the message's key, the first of the
-	// entry; empty: the key is not written.
-	KeyField string
-	// ErrorStream is the stream key that dead letters are added to; empty: none.
-	ErrorStream string
-	Batch       BatchOptions
+	WriteConfig
 	// CollectFailed has dead letters emitted. Without it and without an
 	// ErrorStream, an element that cannot be written fails the bundle.
 	CollectFailed bool
+	// CollectWritten has what was written emitted.
+	CollectWritten bool
 
-	streams  []string
-	adder    *rdb.Adder
-	adds     []rdb.Add
-	batcher  *batcher[entry]
-	delivery *delivery[entry]
+	route    router
+	onceKey  reflectx.Func1x1 // user's idempotence key
+	lanes    []*lane
+	seq      sequencer
 	failed   failures
+	written  writtenMessages
 	reported tally
 }
 
@@ -54,6 +48,7 @@ type entry struct {
 	msg    message.Message
 	ts     beam.EventTime
 	stream string
+	place  place // of an output that is written once
 	// isDeadLetter: the entry goes to the error stream.
 	isDeadLetter bool
 }
@@ -64,80 +59,94 @@ func (w *WriteFn) Setup() error {
 	if err != nil {
 		return err
 	}
-	w.streams = make([]string, w.Topic.Len())
-	for i := range w.streams {
-		w.streams[i] = w.Topic.Key(i)
+	if w.route, err = newRouter(&w.WriteConfig); err != nil {
+		return err
 	}
-	w.adder = rdb.NewAdder(client)
-	w.delivery = &delivery[entry]{
-		try:         w.write,
-		bury:        w.bury,
-		destination: func(e entry) string { return e.stream },
-		explain:     func(err error) error { return rdb.Explain(err, w.Conn.Addr) },
-		deadline:    w.Batch.WithDefaults().Deadline,
-		now:         time.Now,
-		sleep:       sleepContext,
+	w.lanes = nil
+	for range max(1, w.Concurrency) {
+		w.lanes = append(w.lanes, newLane(w, client))
 	}
-	w.batcher = newBatcher(w.Batch, w.delivery.run)
 	return nil
 }
 
-// StartBundle begins a bundle.
-func (w *WriteFn) StartBundle(ctx context.Context, _ func(beam.EventTime, message.DeadLetter)) {
-	w.batcher.Start(ctx)
+// StartBundle begins a bundle. Its error says that the pipeline is not what
+// writing once needs.
+func (w *WriteFn) StartBundle(ctx context.Context, _ func(beam.EventTime, message.DeadLetter), _ func(beam.EventTime, message.Message)) error {
+	for _, l := range w.lanes {
+		l.start(ctx)
+	}
 	w.failed.take()
+	w.written.take()
+	if w.Once == nil {
+		return nil
+	}
+	w.seq.reset()
+	return w.checkOnce(ctx)
 }
 
-// ProcessElement queues m, and emits the dead letters that are known by now.
-// It returns the error of an earlier batch as soon as there is one.
-func (w *WriteFn) ProcessElement(_ context.Context, ts beam.EventTime, m message.Message, emit func(beam.EventTime, message.DeadLetter)) error {
+// ProcessElement queues m, and emits what is known by now of those before. It
+// returns the error of an earlier batch as soon as there is one.
+func (w *WriteFn) ProcessElement(_ context.Context, ts beam.EventTime, m message.Message,
+	emitFailed func(beam.EventTime, message.DeadLetter), emitWritten func(beam.EventTime, message.Message)) error {
 	if w.failed.some.Load() {
-		w.failed.emit(emit)
+		w.failed.emit(emitFailed)
 	}
-	e := entry{msg: m, ts: ts, stream: w.streams[w.Topic.PartitionOf(&m)]}
-	if fault := w.faultOf(&e.msg); fault != nil {
-		instead, ok, err := w.bury(e, fault, 0)
-		if err != nil || !ok {
-			return err
+	if w.written.some.Load() {
+		w.written.emit(emitWritten)
+	}
+	e, ok, err := w.entry(ts, m)
+	if err != nil || !ok {
+		return err
+	}
+	return w.laneOf(e.stream).batcher.Add(e, e.msg.Size())
+}
+
+// entry makes the entry of m, or that of its dead letter.
+func (w *WriteFn) entry(ts beam.EventTime, m message.Message) (e entry, ok bool, err error) {
+	e = entry{msg: m, ts: ts}
+	if w.Once != nil {
+		// Before anything can be wrong with m: the outputs of an entry have the
+		// same numbers in every run.
+		if e.place, err = w.placeOf(&e.msg); err != nil {
+			return e, false, err
 		}
-		e = instead
 	}
-	return w.batcher.Add(e, e.msg.Size())
+	fault := w.faultOf(&e.msg)
+	if e.stream, err = w.route.streamOf(&e.msg); err != nil {
+		fault = err
+	}
+	if fault != nil {
+		return w.bury(e, fault, 0)
+	}
+	return e, true, nil
 }
 
 // FinishBundle returns when every element of the bundle is written or a dead
 // letter; its error says what was lost.
-func (w *WriteFn) FinishBundle(ctx context.Context, emit func(beam.EventTime, message.DeadLetter)) error {
-	err := w.batcher.Finish(ctx)
+func (w *WriteFn) FinishBundle(ctx context.Context, emitFailed func(beam.EventTime, message.DeadLetter), emitWritten func(beam.EventTime, message.Message)) error {
+	var errs []error
+	for _, l := range w.lanes {
+		errs = append(errs, l.batcher.Finish(ctx))
+	}
 	w.report(ctx)
-	if err != nil {
+	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	w.failed.emit(emit)
+	w.failed.emit(emitFailed)
+	w.written.emit(emitWritten)
 	return nil
 }
 
 // Teardown ends whatever a failed bundle left running. The client stays: it is
 // shared by the process.
 func (w *WriteFn) Teardown() {
-	if w.batcher != nil {
-		w.batcher.Stop()
+	for _, l := range w.lanes {
+		l.batcher.Stop()
 	}
-}
-
-// write adds one batch.
-func (w *WriteFn) write(ctx context.Context, entries []entry) []error {
-	w.adds = w.adds[:0]
-	for i := range entries {
-		w.adds = append(w.adds, w.add(&entries[i]))
-	}
-	errs := w.adder.Write(ctx, w.adds)
-	clear(w.adds) // lets go of the elements' memory
-	return errs
 }
 
 func (w *WriteFn) add(e *entry) rdb.Add {
-	add := rdb.Add{Stream: e.stream, Fields: e.msg.Fields}
+	add := rdb.Add{Stream: e.stream, Fields: e.msg.Fields, Untrimmed: e.isDeadLetter}
 	if e.msg.HasKey() && !e.isDeadLetter {
 		add.KeyField, add.Key = w.KeyField, e.msg.Key
 	}
@@ -156,6 +165,9 @@ var errNothingToWrite = errors.New("the message has neither fields nor a key to 
 func (w *WriteFn) faultOf(m *message.Message) error {
 	if len(m.Fields) == 0 && (w.KeyField == "" || !m.HasKey()) {
 		return errNothingToWrite
+	}
+	if w.Once != nil && 2*len(m.Fields)+2 > rdb.MostOnceArgs {
+		return fmt.Errorf("the message has %d fields, idempotent writing takes %d", len(m.Fields), rdb.MostOnceArgs/2-1)
 	}
 	return tooLarge(m, maxValue)
 }
@@ -199,45 +211,4 @@ func (w *WriteFn) bury(e entry, reason error, attempts int) (instead entry, ok b
 		stream:       w.ErrorStream,
 		isDeadLetter: true,
 	}, true, nil
-}
-
-// failures holds dead letters between the goroutine that writes and the
-// bundle's, the only one that may emit.
-type failures struct {
-	count atomic.Int64
-	some  atomic.Bool // there are letters
-
-	mu      sync.Mutex
-	letters []timedLetter
-}
-
-type timedLetter struct {
-	ts     beam.EventTime
-	letter message.DeadLetter
-}
-
-func (f *failures) add(ts beam.EventTime, letter message.DeadLetter, keep bool) {
-	f.count.Add(1)
-	if !keep {
-		return
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.letters = append(f.letters, timedLetter{ts, letter})
-	f.some.Store(true)
-}
-
-func (f *failures) take() []timedLetter {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	letters := f.letters
-	f.letters = nil
-	f.some.Store(false)
-	return letters
-}
-
-func (f *failures) emit(emit func(beam.EventTime, message.DeadLetter)) {
-	for _, l := range f.take() {
-		emit(l.ts, l.letter)
-	}
 }

@@ -20,12 +20,31 @@ type WriteConfig struct {
 	// ErrorStream is the stream key that dead letters are added to; empty: none.
 	ErrorStream string
 	Batch       BatchOptions
+	Trim        TrimOptions
+	Replicas    ReplicaOptions
+	// Concurrency is how many batches, of different streams, may be on their way
+	// at once; 0 means 1.
+	Concurrency int
+	// Once has every output written once; nil: at least once.
+	Once *OnceOptions
+	// OnceKey, func(message.Message) string, identifies an output; nil: it is
+	// known by the entry that it was made of.
+	OnceKey *beam.EncodedFunc
+	// Serializer, func(T) (message.Message, error), makes messages of elements;
+	// nil: they are messages.
+	Serializer *beam.EncodedFunc
+	// TopicOf, func(message.Message) topic.Topic, gives a message's topic; nil:
+	// Topic is that of all.
+	TopicOf *beam.EncodedFunc
 }
 
 // Result is what became of a write.
 type Result struct {
-	failed beam.PCollection
-	fn     *WriteFn
+	failed, written beam.PCollection
+	// collect are the marks of the DoFns that have dead letters emitted, and
+	// collectWritten that of the one that has what was written emitted; nil: none.
+	collect        []*bool
+	collectWritten *bool
 }
 
 // Failed returns the dead letters, a PCollection of message.DeadLetter in the
@@ -33,9 +52,36 @@ type Result struct {
 // written fails its bundle unless Failed is called before the pipeline runs,
 // or an error stream is named: what nobody looks at must not vanish.
 func (r Result) Failed() beam.PCollection {
-	// The graph keeps the pointer and encodes the DoFn when the pipeline runs.
-	r.fn.CollectFailed = true
+	// The graph keeps the DoFn's pointer and encodes it when the pipeline runs.
+	for _, mark := range r.collect {
+		*mark = true
+	}
 	return r.failed
+}
+
+// Written returns what was written, a PCollection of message.Message as a
+// reader of the destination sees it: Stream and ID are those of the new entry.
+// It is in the global window with the timestamps of the elements. Nothing is
+// collected unless Written is called before the pipeline runs.
+//
+// A sink that writes once also emits what it finds written by an earlier
+// attempt. Its ID is not known any more, and 0-0.
+//
+// Documents have no entries: Written panics for what writes them.
+func (r Result) Written() beam.PCollection {
+	if r.collectWritten == nil {
+		panic("Result.Written: documents have no entries; it is for Write and WriteValues")
+	}
+	*r.collectWritten = true
+	return r.written
+}
+
+// With returns r with more dead letters, those of another DoFn, whose mark is
+// collect.
+func (r Result) With(s beam.Scope, failed beam.PCollection, collect *bool) Result {
+	r.failed = beam.Flatten(s, globally(s, failed), r.failed)
+	r.collect = append(r.collect, collect)
+	return r
 }
 
 // WriteStream adds the messages of col, a PCollection of message.Message, to
@@ -46,18 +92,20 @@ func (r Result) Failed() beam.PCollection {
 // unknown the batch is written again, so that entries may be there twice.
 func WriteStream(s beam.Scope, cfg WriteConfig, col beam.PCollection) Result {
 	s = s.Scope("redisio.Write")
-	fn := newWriteFn(cfg)
-	return Result{failed: beam.ParDo(s, fn, globally(s, col)), fn: fn}
-}
-
-func newWriteFn(cfg WriteConfig) *WriteFn {
-	return &WriteFn{
-		Conn:        cfg.Conn,
-		Topic:       cfg.Topic,
-		KeyField:    cfg.KeyField,
-		ErrorStream: cfg.ErrorStream,
-		Batch:       cfg.Batch,
+	fn := &WriteFn{WriteConfig: cfg}
+	res := Result{collect: []*bool{&fn.CollectFailed}, collectWritten: &fn.CollectWritten}
+	col = globally(s, col)
+	var unserialized beam.PCollection
+	if cfg.Serializer != nil {
+		var serializer *SerializeFn
+		col, unserialized, serializer = serialize(s, cfg, col)
+		res.collect = append(res.collect, &serializer.CollectFailed)
 	}
+	res.failed, res.written = beam.ParDo2(s, fn, col)
+	if cfg.Serializer != nil {
+		res.failed = beam.Flatten(s, res.failed, unserialized)
+	}
+	return res
 }
 
 // globally takes col into the global window. Beam's Go SDK puts everything

@@ -22,7 +22,7 @@ func OpenWriter(ctx context.Context, cfg WriteConfig) (*Writer, error) {
 	if err := errors.Join(cfg.Topic.Validate(), cfg.Batch.Validate()); err != nil {
 		return nil, err
 	}
-	fn := newWriteFn(cfg)
+	fn := &WriteFn{WriteConfig: cfg}
 	if err := fn.Setup(); err != nil {
 		return nil, err
 	}
@@ -30,7 +30,7 @@ func OpenWriter(ctx context.Context, cfg WriteConfig) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := client.Preflight(ctx, fn.streams...); err != nil {
+	if _, err := client.Preflight(ctx, fn.route.streams...); err != nil {
 		return nil, err
 	}
 	return &Writer{fn}, nil
@@ -40,18 +40,27 @@ func OpenWriter(ctx context.Context, cfg WriteConfig) (*Writer, error) {
 // what was not. One call runs at a time.
 func (w *Writer) WriteAll(ctx context.Context, msgs iter.Seq[message.Message]) error {
 	defer w.fn.Teardown()
-	w.fn.StartBundle(ctx, nil)
+	if err := w.fn.StartBundle(ctx, nil, nil); err != nil {
+		return err
+	}
 	for m := range msgs {
-		if err := w.fn.ProcessElement(ctx, 0, m, nobody); err != nil {
+		if err := w.fn.ProcessElement(ctx, 0, m, nobody, nobodyElse); err != nil {
 			return err
 		}
 	}
-	return w.fn.FinishBundle(ctx, nobody)
+	return w.fn.FinishBundle(ctx, nobody, nobodyElse)
 }
 
 // nobody takes no dead letters: none is collected.
 func nobody(beam.EventTime, message.DeadLetter) {}
 
+func nobodyElse(beam.EventTime, message.Message) {}
+
 // Written returns how many entries have been written so far. It may be called
 // at any time.
-func (w *Writer) Written() int64 { return w.fn.delivery.written.Load() }
+func (w *Writer) Written() (n int64) {
+	for _, l := range w.fn.lanes {
+		n += l.delivery.written.Load()
+	}
+	return n
+}

@@ -41,7 +41,7 @@ func load(ctx context.Context) error {
 				if topic.IndexOf(topic.JavaHash(key), *partitions) != part {
 					continue
 				}
-				pipe.XAdd(ctx, &redis.XAddArgs{Stream: source(part), Values: []any{"_key", key, "seq", i, "customer", i % 5000, "item", filler}})
+				pipe.XAdd(ctx, &redis.XAddArgs{Stream: source(part), Values: append([]any{"_key", key}, payload(i, filler)...)})
 				if pipe.Len() >= batch {
 					if _, err := pipe.Exec(ctx); err != nil {
 						return err
@@ -53,6 +53,14 @@ func load(ctx context.Context) error {
 		})
 	}
 	return g.Wait()
+}
+
+// payload is what entry i holds beside its key.
+func payload(i int, filler []byte) []any {
+	if *to == "json" {
+		return []any{"data", fmt.Appendf(nil, `{"seq":%d,"customer":%d,"item":"%s"}`, i, i%5000, filler)}
+	}
+	return []any{"seq", i, "customer", i % 5000, "item", filler}
 }
 
 // copyRaw is what the plain client can do: one goroutine for each partition,
@@ -75,7 +83,7 @@ func copyPartition(ctx context.Context, c *redis.Client, part int) error {
 	if err := c.XGroupCreate(ctx, source(part), group, "0").Err(); err != nil {
 		return err
 	}
-	to := fmt.Sprintf("%s:%d", sink(), part)
+	out := outOf(part)
 	ids := make([]string, 0, batch)
 	for {
 		got, err := c.XReadGroup(ctx, &redis.XReadGroupArgs{Group: group, Consumer: "raw", Streams: []string{source(part), ">"}, Count: batch, Block: -1}).Result()
@@ -86,12 +94,10 @@ func copyPartition(ctx context.Context, c *redis.Client, part int) error {
 			return err
 		}
 		ids = ids[:0]
-		pipe := c.Pipeline()
 		for _, m := range got[0].Messages {
-			pipe.XAdd(ctx, &redis.XAddArgs{Stream: to, Values: m.Values})
 			ids = append(ids, m.ID)
 		}
-		if _, err := pipe.Exec(ctx); err != nil {
+		if err := out(ctx, c, got[0].Messages); err != nil {
 			return err
 		}
 		if err := c.XAck(ctx, source(part), group, ids...).Err(); err != nil {
@@ -100,9 +106,35 @@ func copyPartition(ctx context.Context, c *redis.Client, part int) error {
 	}
 }
 
+func copyPlainly(ctx context.Context) error { return copyOnPrism(ctx) }
+
+// copyOnce has every entry written once.
+func copyOnce(ctx context.Context) error {
+	return copyOnPrism(ctx, redisio.WithIdempotence("copybench"))
+}
+
+// outOf returns what the plain client does with the messages of a partition.
+func outOf(part int) func(context.Context, *redis.Client, []redis.XMessage) error {
+	return func(ctx context.Context, c *redis.Client, msgs []redis.XMessage) error {
+		pipe := c.Pipeline()
+		for _, m := range msgs {
+			switch *to {
+			case "json":
+				setDocument(ctx, pipe, m, "json.set", "$", m.Values["data"])
+			case "hash":
+				setDocument(ctx, pipe, m, "hset", "seq", m.Values["seq"], "customer", m.Values["customer"], "item", m.Values["item"])
+			default:
+				pipe.XAdd(ctx, &redis.XAddArgs{Stream: fmt.Sprintf("%s:%d", sink(), part), Values: m.Values})
+			}
+		}
+		_, err := pipe.Exec(ctx)
+		return err
+	}
+}
+
 // copyOnPrism runs the library's Read and Write in one pipeline, in this
 // process.
-func copyOnPrism(ctx context.Context) error {
+func copyOnPrism(ctx context.Context, opts ...redisio.WriteOption) error {
 	conn, err := redisio.ParseURL("redis://" + *addr)
 	if err != nil {
 		return err
@@ -110,7 +142,14 @@ func copyOnPrism(ctx context.Context) error {
 	p, s := beam.NewPipelineWithRoot()
 	msgs := redisio.Read(s, conn, redisio.Topic{Name: "in", Partitions: *partitions}, sink(),
 		redisio.WithStart(redisio.StartEarliest()), redisio.WithStopAtLatest())
-	redisio.Write(s, conn, redisio.Topic{Name: sink(), Partitions: *partitions}, msgs)
+	switch *to {
+	case "json":
+		redisio.WriteJSON(s, conn, msgs, documentOptions()...)
+	case "hash":
+		redisio.WriteHash(s, conn, msgs, documentOptions()...)
+	default:
+		redisio.Write(s, conn, redisio.Topic{Name: sink(), Partitions: *partitions}, msgs, opts...)
+	}
 	if err := beamx.Run(ctx, p); err != nil {
 		return err
 	}
@@ -127,8 +166,8 @@ func copyOnPrism(ctx context.Context) error {
 func verify(ctx context.Context, c *redis.Client) error {
 	copied := int64(0)
 	for part := range *partitions {
-		to := fmt.Sprintf("%s:%d", sink(), part)
-		n, err := c.XLen(ctx, to).Result()
+		out := fmt.Sprintf("%s:%d", sink(), part)
+		n, err := c.XLen(ctx, out).Result()
 		if err != nil {
 			return err
 		}
@@ -141,7 +180,14 @@ func verify(ctx context.Context, c *redis.Client) error {
 			return fmt.Errorf("partition %d: %d entries are pending", part, pending.Count)
 		}
 		c.XGroupDestroy(ctx, source(part), sink())
-		c.Unlink(ctx, to)
+		c.Unlink(ctx, out)
+	}
+	if *to != "stream" {
+		n, err := removeDocuments(ctx, c)
+		if err != nil {
+			return err
+		}
+		copied = n
 	}
 	if copied != int64(*entries) {
 		return fmt.Errorf("%d of %d entries were copied", copied, *entries)

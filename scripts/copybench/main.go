@@ -1,6 +1,6 @@
-// Copybench measures the copy of a topic on Prism against a plain go-redis
-// loop that does the same with the same server, in turns, and prints the
-// ratio. Every measurement is a process of its own, so that its memory is too.
+// Copybench measures the copy of a topic, or of its entries to documents, on
+// Prism against a plain go-redis loop that does the same with the same server,
+// in turns, and prints the ratio. Every measurement is a process of its own, so that its memory is too.
 package main
 
 import (
@@ -28,6 +28,8 @@ var (
 	entries    = flag.Int("entries", 1_000_000, "entries to copy")
 	partitions = flag.Int("partitions", 4, "partitions of both topics")
 	rounds     = flag.Int("rounds", 3, "measurements of each kind, taken in turns")
+	to         = flag.String("to", "stream", "where the entries go: stream, json or hash")
+	ttl        = flag.Duration("ttl", 0, "time to live of documents; the plain client sends a PEXPIRE after each write")
 	size       = flag.Int("size", 130, "payload bytes of an entry, roughly")
 
 	profile = flag.String("cpuprofile", "", "write a CPU profile of each measured copy to this file")
@@ -51,7 +53,9 @@ func main() {
 	case "raw":
 		err = timed(ctx, copyRaw)
 	case "copy":
-		err = timed(ctx, profiled(copyOnPrism))
+		err = timed(ctx, profiled(copyPlainly))
+	case "once":
+		err = timed(ctx, profiled(copyOnce))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "copybench:", err)
@@ -100,7 +104,11 @@ func compare(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	server, err := redisserver.Start(ctx, redisserver.Options{Dir: dir})
+	args, err := serverArgs()
+	if err != nil {
+		return err
+	}
+	server, err := redisserver.Start(ctx, redisserver.Options{Dir: dir, Args: args})
 	if err != nil {
 		return err
 	}
@@ -113,7 +121,7 @@ func compare(ctx context.Context) error {
 	if _, err := measure(server, "load", 0); err != nil {
 		return err
 	}
-	kinds := []string{"raw", "copy"}
+	kinds := []string{"raw", "copy", "once"}
 	results := map[string][]result{}
 	for n := range *rounds {
 		for _, kind := range kinds {
@@ -132,7 +140,7 @@ func compare(ctx context.Context) error {
 // measure runs this program as a child for one measurement.
 func measure(server *redisserver.Server, kind string, n int) (result, error) {
 	cmd := exec.Command(os.Args[0], "-child", kind, "-addr", server.Addr(), "-round", fmt.Sprint(n),
-		"-entries", fmt.Sprint(*entries), "-partitions", fmt.Sprint(*partitions), "-size", fmt.Sprint(*size), "-cpuprofile", *profile)
+		"-entries", fmt.Sprint(*entries), "-partitions", fmt.Sprint(*partitions), "-size", fmt.Sprint(*size), "-to", *to, "-ttl", ttl.String(), "-cpuprofile", *profile)
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, os.Stderr
 	if err := cmd.Run(); err != nil {
@@ -161,9 +169,12 @@ func report(results map[string][]result) {
 	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "\tmedian/s\tbest/s\tpeak MB\t")
-	for _, kind := range []string{"raw", "copy"} {
+	for _, kind := range []string{"raw", "copy", "once"} {
 		fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.0f\t\n", kind, median(kind).rate(), best(kind).rate(), median(kind).peakMB)
 	}
 	w.Flush()
-	fmt.Printf("ratio copy/raw: %.2f (median), %.2f (best)\n", median("copy").rate()/median("raw").rate(), best("copy").rate()/best("raw").rate())
+	for _, of := range [][2]string{{"copy", "raw"}, {"once", "copy"}} {
+		a, b := of[0], of[1]
+		fmt.Printf("ratio %s/%s: %.2f (median), %.2f (best)\n", a, b, median(a).rate()/median(b).rate(), best(a).rate()/best(b).rate())
+	}
 }

@@ -28,7 +28,8 @@ final class Vectors {
         System.out.println("  \"boundary_bytes\": \"" + BOUNDARY_BYTES + "\",");
         System.out.println("  \"sweeps\": " + array(sweeps()) + ",");
         System.out.println("  \"texts\": " + array(texts()) + ",");
-        System.out.println("  \"payloads\": " + array(payloads()));
+        System.out.println("  \"payloads\": " + array(payloads()) + ",");
+        System.out.println("  \"values\": " + array(values()));
         System.out.println("}");
     }
 
@@ -199,6 +200,39 @@ final class Vectors {
             }
         }
         return out.append('"').toString();
+    }
+
+    // --- Values: an object, the JSON that Jackson makes of it for the field "data", its hash and
+    // partitions, which are the entry's where it has no key.
+
+    private record Order(String id, int n, boolean paid, String note) {
+        String json() {
+            return "{\"id\":" + quote(id) + ",\"n\":" + n + ",\"paid\":" + paid + ",\"note\":"
+                + (note == null ? "null" : quote(note)) + "}";
+        }
+    }
+
+    private static List<String> values() {
+        List<String> out = new ArrayList<>();
+        out.add(value("plain", new Order("4711", 7, true, "gift")));
+        out.add(value("zero values", new Order("", 0, false, null)));
+        out.add(value("negative", new Order("a", Integer.MIN_VALUE, false, "")));
+        out.add(value("no HTML escaping", new Order("<a href='x'>&</a>", 1, true, "<>&")));
+        out.add(value("escapes", new Order("say \"hi\"", 1, true, "C:\\temp\b\f\n\r\t")));
+        out.add(value("control characters", new Order("\u0001", 1, true, "\u0019")));
+        out.add(value("non-ASCII", new Order("größe", 1, true, "水 \uD83D\uDE00")));
+        out.add(value("DEL and C1", new Order("\u007F", 1, true, "\u0080\u009F")));
+        return out;
+    }
+
+    private static String value(String name, Order order) {
+        return String.format("{\"name\": \"%s\", \"id\": \"%s\", \"n\": %d, \"paid\": %b, \"note\": %s, \"json\": \"%s\", %s}", name,
+            hex(order.id()), order.n(), order.paid(), order.note() == null ? "null" : '"' + hex(order.note()) + '"',
+            hex(order.json()), result(order.json()));
+    }
+
+    private static String hex(String text) {
+        return HEX.formatHex(text.getBytes(StandardCharsets.UTF_8));
     }
 
     // --- Sweeps: every string of n boundary bytes, folded into one number.

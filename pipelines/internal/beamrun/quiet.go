@@ -43,19 +43,28 @@ var repeats = []string{
 	"bundle inst",
 	"Bundle Failed.",
 	"job failed",
+	"failed to return progress: instruction",
 }
 
-// partings begin the messages by which the SDK may log that the runner closed
-// its channels, as it does when the job is done.
-var partings = []string{
-	"forcing DataChannel[",
-	"forcing StateChannel[",
+// partings begin and end the messages by which the SDK may log that the runner
+// closed its channels, as it does when the job is done, or ended a bundle, as it
+// does when another one has failed the job.
+var partings = []struct{ begin, end string }{
+	{"forcing DataChannel[", "due to EOF"},
+	{"forcing StateChannel[", "due to EOF"},
+	{"dataWriter[", "EOF on send; fetching real error"},
+	{"dataWriter[", "desc = context canceled"},
 }
 
 // saysNothing reports whether a message tells what is told elsewhere, or the
-// orderly end of a job.
+// end of a job.
 func saysNothing(msg string) bool {
-	return startsWithAny(msg, repeats) || strings.HasSuffix(msg, "due to EOF") && startsWithAny(msg, partings)
+	for _, p := range partings {
+		if strings.HasPrefix(msg, p.begin) && strings.HasSuffix(msg, p.end) {
+			return true
+		}
+	}
+	return startsWithAny(msg, repeats)
 }
 
 func startsWithAny(msg string, prefixes []string) bool {

@@ -80,16 +80,19 @@ func WorkersAreHere(runner string) bool {
 }
 
 // CheckRunner refuses a --runner that Beam does not know, for which Beam itself
-// would end the process, and the direct runner, which is for unit tests: it
-// drops what is left of an unfinished read.
+// would end the process, and two that cannot do the work: the direct runner,
+// which is for unit tests and drops what is left of an unfinished read, and
+// Beam's own flink, which asks for no checkpoints.
 func CheckRunner() error {
-	const want = "want prism, flink, spark, dataflow, portable or dot"
+	const want = "want prism, flink-streaming, spark, dataflow, portable or dot"
 	switch r := *runners.Runner; r {
-	case "", "prism", "PrismRunner", "dataflow", "DataflowRunner", "flink", "FlinkRunner", "spark", "SparkRunner",
-		"universal", "PortableRunner", "portable", "dot", "flink-streaming":
+	case "", "prism", "PrismRunner", "dataflow", "DataflowRunner", "flink-streaming", "spark", "SparkRunner",
+		"universal", "PortableRunner", "portable", "dot":
 		return nil
 	case "direct", "DirectRunner":
 		return fmt.Errorf("--runner: the direct runner cannot resume a read: %s", want)
+	case "flink", "FlinkRunner":
+		return fmt.Errorf("--runner: %s sends no streaming options, so that nothing would ever be acknowledged: use --runner=flink-streaming", r)
 	default:
 		return fmt.Errorf("--runner: %q is no runner: %s", r, want)
 	}

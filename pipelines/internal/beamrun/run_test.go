@@ -50,6 +50,7 @@ func TestOnlyWarningsAndErrorsAreWrittenOnceAndAsLines(t *testing.T) {
 	log.Warn("[SDK] partition in:0:\nlost 3", "n", 3)
 	log.With("job", "j1").WithGroup("g").Error("SDK Error from bundle finalization", "error", errors.New("two\nlines"))
 	log.Error("Bundle Failed.", "error", "bundle inst002 failed")
+	log.Error("[SDK] failed to return progress: instruction inst002 failed: while executing Process")
 	log.Error("[SDK] process bundle failed for instruction inst002 using plan stage-002")
 	want := "p: warn: partition in:0:; lost 3 n=3\np: error: SDK Error from bundle finalization job=j1 error=two; lines\n"
 	if diff := cmp.Diff(want, out.String()); diff != "" {
@@ -67,9 +68,12 @@ func TestWorkersOfLocalRunnersAreHere(t *testing.T) {
 
 func TestOrderlyEndsAndRepeatsAreNotLogged(t *testing.T) {
 	for msg, want := range map[string]string{
-		"forcing DataChannel[localhost:1] reconnection on port {localhost:1} due to EOF":       "",
-		"forcing StateChannel[localhost:1] reconnection on port {localhost:1} due to EOF":      "",
-		"forcing DataChannel[localhost:1] reconnection on port {localhost:1} due to a failure": "p: warn: forcing DataChannel[localhost:1] reconnection on port {localhost:1} due to a failure\n",
+		"forcing DataChannel[localhost:1] reconnection on port {localhost:1} due to EOF":                            "",
+		"forcing StateChannel[localhost:1] reconnection on port {localhost:1} due to EOF":                           "",
+		"forcing DataChannel[localhost:1] reconnection on port {localhost:1} due to a failure":                      "p: warn: forcing DataChannel[localhost:1] reconnection on port {localhost:1} due to a failure\n",
+		"dataWriter[{inst003 i1};localhost:1] EOF on send; fetching real error":                                     "",
+		"dataWriter[{inst003 i1};localhost:1] error on send: rpc error: code = Canceled desc = context canceled":    "",
+		"dataWriter[{inst003 i1};localhost:1] error on send: rpc error: code = Unavailable desc = connection reset": "p: warn: dataWriter[{inst003 i1};localhost:1] error on send: rpc error: code = Unavailable desc = connection reset\n",
 		"Bundle Failed.": "",
 		"Redis is slow":  "p: warn: Redis is slow\n",
 	} {

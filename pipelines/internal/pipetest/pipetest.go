@@ -61,14 +61,14 @@ func (r *Redis) Hang(t *testing.T) {
 // URL is the address as a program's flag takes it.
 func (r *Redis) URL() string { return "redis://" + r.Addr }
 
-// StartRedis runs a redis-server for t; password may be empty. Without a
-// redis-server on the PATH the test is skipped, or fails where the environment
+// StartRedis runs a redis-server for t with args; password may be empty. Without
+// a redis-server on the PATH the test is skipped, or fails where the environment
 // says CI=true.
-func StartRedis(t *testing.T, password string) *Redis {
+func StartRedis(t *testing.T, password string, args ...string) *Redis {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
 	defer cancel()
-	server, err := redisserver.Start(ctx, redisserver.Options{Dir: t.TempDir(), Password: password})
+	server, err := redisserver.Start(ctx, redisserver.Options{Dir: t.TempDir(), Password: password, Args: args})
 	if errors.Is(err, redisserver.ErrNotInstalled) && os.Getenv("CI") != "true" {
 		t.Skipf("SKIPPED, this proves nothing: %v (Debian: apt-get install redis-server)", err)
 	}

@@ -50,10 +50,12 @@ func TestKillsInTheMiddleOfACopyLoseNothing(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
 		processes bool
+		once      bool     // in idempotent mode
 		kills     []string // what of the TaskManager is killed, round by round
 	}{
-		{"loopback workers", false, []string{""}},
-		{"workers in processes", true, []string{"--workers", "", "--workers-only", "--workers", "", "--workers-only"}},
+		{"loopback workers", false, false, []string{""}},
+		{"workers in processes", true, false, []string{"--workers", "", "--workers-only", "--workers", "", "--workers-only"}},
+		{"workers in processes, written once", true, true, []string{"", "--workers-only", "--workers"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := startRedis(t)
@@ -64,7 +66,11 @@ func TestKillsInTheMiddleOfACopyLoseNothing(t *testing.T) {
 			if tt.processes {
 				j.inProcesses(t)
 			}
+			if tt.once {
+				j.write = append(j.write, redisio.WithIdempotence("copy"))
+			}
 			j.pause = time.Duration(sized(200, 20)) * time.Microsecond
+			j.limit = time.Duration(sized(4, 15)) * time.Minute
 			ended := j.begin(t)
 			for round, kill := range tt.kills {
 				s.awaitProgress(t, j, n/20)
@@ -79,6 +85,9 @@ func TestKillsInTheMiddleOfACopyLoseNothing(t *testing.T) {
 			}
 			repeated := s.wantAtLeastOnce(n)
 			t.Logf("%d entries were copied again", repeated)
+			if tt.once && repeated > 0 {
+				t.Errorf("%d entries were written more than once", repeated)
+			}
 			eventually(t, "nothing is pending", func() bool { return s.pending(in) == 0 })
 		})
 	}

@@ -2,6 +2,7 @@ package flink_test
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -115,7 +116,11 @@ func (j *job) begin(t *testing.T) (ended <-chan error) {
 	finished := make(chan struct{})
 	go func() {
 		defer close(finished)
-		done <- j.run(ctx)
+		err := j.run(ctx)
+		if err == nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			err = fmt.Errorf("the job did not end within %v", j.limit)
+		}
+		done <- err
 	}()
 	t.Cleanup(func() {
 		cancel()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"regexp"
 	"strings"
 	"syscall"
 
@@ -76,11 +77,35 @@ var replyClasses = []struct {
 	// EXPIRE and JSON.SET with what the element asked for.
 	{"ERR invalid expire time", ElementFault},
 	{"ERR hash value is not ", ElementFault},
+
+	// RedisJSON, whose replies may lack the usual first word.
+	{rootMissing, ElementFault},
+	{"ERR array index out of range", ElementFault},
+	{"Err wrong static path", ElementFault},
+	{"Couldn't parse as UTF-8 string", ElementFault},
 }
 
-// elementFaultTexts are the replies for an element that breaks the protocol's
-// own bounds; the server closes the connection after them.
+// rootMissing is JSON.SET's reply for a path within a document that does not
+// exist.
+const rootMissing = "ERR new objects must be created at the root"
+
+// badJSON matches what RedisJSON says of a value that it cannot parse: the
+// words of Rust's serde_json, which end with the place.
+var badJSON = regexp.MustCompile(` at line \d+ column \d+$`)
+
+// FaultError is an element's own fault that the server told in another way than
+// by an error, or that was seen before it was asked.
+type FaultError struct{ Err error }
+
+func (e *FaultError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what is wrong.
+func (e *FaultError) Unwrap() error { return e.Err }
+
+// elementFaultTexts are parts of replies. Those for an element that breaks the
+// protocol's own bounds come before the server closes the connection.
 var elementFaultTexts = []string{
+	"Existing key has wrong Redis type", // RedisJSON
 	"Protocol error: invalid bulk length",
 	"Protocol error: invalid multibulk length",
 }
@@ -112,6 +137,9 @@ func Classify(err error) Class {
 	if isConnectionError(err) {
 		return Retryable
 	}
+	if fault := (*FaultError)(nil); errors.As(err, &fault) {
+		return ElementFault
+	}
 	return Fatal
 }
 
@@ -126,6 +154,9 @@ func classifyReply(text string) Class {
 		if strings.Contains(text, fault) {
 			return ElementFault
 		}
+	}
+	if badJSON.MatchString(text) {
+		return ElementFault
 	}
 	return Fatal
 }

@@ -20,12 +20,20 @@ type Add struct {
 	// Fields are written in order. With no field at all, not even KeyField, the
 	// server refuses the command.
 	Fields []message.Field
+	// Untrimmed keeps [Adder.Trim] from the stream.
+	Untrimmed bool
 }
 
 // Adder writes batches of entries. It keeps its commands and their arguments
 // from one batch to the next, so that an entry of the same shape as its
 // predecessor costs no memory. It is not safe for concurrent use.
 type Adder struct {
+	// Trim gives the arguments of an XTRIM (see [TrimArgs]) that follows each
+	// batch, once for each of its streams; nil: streams are not trimmed.
+	Trim func() []any
+	// Replicas have to have a batch before it counts as written.
+	Replicas Replicas
+
 	c     *Client
 	slots []*addSlot
 	cmds  []redis.Cmder
@@ -76,7 +84,7 @@ func (a *Adder) Write(ctx context.Context, adds []Add) []error {
 	if faults := a.c.Faults(ctx, adds); faults != nil {
 		return a.writeOthers(ctx, adds, faults)
 	}
-	if _, ok := a.c.raw.(*redis.ClusterClient); ok {
+	if a.c.perNode() {
 		a.writePerStream(ctx, adds)
 		return a.errs
 	}
@@ -101,7 +109,7 @@ func (a *Adder) writePerStream(ctx context.Context, adds []Add) {
 			part[i] = adds[at]
 		}
 		// A command remembers its slot, so that none is used for two streams.
-		one := Adder{c: a.c}
+		one := Adder{c: a.c, Trim: a.Trim, Replicas: a.Replicas}
 		errs := make([]error, len(part))
 		one.transact(ctx, part, errs)
 		for i, at := range indexes {
@@ -142,27 +150,51 @@ func (a *Adder) transact(ctx context.Context, adds []Add, errs []error) {
 	for i := range adds {
 		a.cmds = append(a.cmds, a.prepare(ctx, i, &adds[i]))
 	}
-	tx := a.c.raw.TxPipeline()
+	a.appendTrims(ctx, adds)
+	short := a.c.durably(ctx, adds[0].Stream, a.Replicas, func(on pipelines) { a.exec(ctx, on.TxPipeline(), errs) })
+	for i := range errs {
+		if errs[i] == nil {
+			errs[i] = short
+		}
+	}
+	a.release(len(adds))
+}
+
+// exec sends the commands and fills errs.
+func (a *Adder) exec(ctx context.Context, tx redis.Pipeliner, errs []error) {
 	if err := tx.BatchProcess(ctx, a.cmds...); err != nil {
 		fill(errs, err)
 		return
 	}
 	// Exec's own error is the first one of the commands, which are all looked at.
 	_, _ = tx.Exec(ctx)
-	for i, cmd := range a.cmds {
-		errs[i] = cmd.Err()
+	for i := range errs {
+		errs[i] = a.cmds[i].Err()
 	}
 	blameAborts(errs)
-	a.release(len(adds))
+}
+
+// appendTrims adds a command for each stream that is to be trimmed. Its own
+// error is that of the entries: a stream that cannot be trimmed cannot be added
+// to.
+func (a *Adder) appendTrims(ctx context.Context, adds []Add) {
+	if a.Trim == nil {
+		return
+	}
+	trim := a.Trim()
+	done := make(map[string]bool)
+	for i := range adds {
+		if stream := adds[i].Stream; !adds[i].Untrimmed && !done[stream] {
+			done[stream] = true
+			a.cmds = append(a.cmds, redis.NewIntCmd(ctx, append([]any{"xtrim", stream}, trim...)...))
+		}
+	}
 }
 
 // prepare fills slot i with one XADD. Strings travel as pointers: a *string in
 // an []any needs no memory of its own, a string does.
 func (a *Adder) prepare(ctx context.Context, i int, add *Add) redis.Cmder {
-	n := leadArgs + 2*len(add.Fields)
-	if add.KeyField != "" {
-		n += 2
-	}
+	n := leadArgs + add.args()
 	slot := a.slot(ctx, i, n)
 	slot.args[0], slot.args[1], slot.args[2] = argXAdd, &add.Stream, argAuto
 	rest := slot.args[leadArgs:]

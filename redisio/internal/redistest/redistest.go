@@ -41,6 +41,20 @@ func Args(args ...string) Option {
 // Durable keeps the data across [Server.Kill] and [Server.Restart].
 func Durable() Option { return func(o *redisserver.Options) { o.Durable = true } }
 
+// JSON loads RedisJSON's module, see [redisserver.JSONModule]. Without one the
+// test is skipped, or fails where the environment says CI=true.
+func JSON(t testing.TB) Option {
+	t.Helper()
+	module, err := redisserver.JSONModule()
+	if err != nil && os.Getenv("CI") != "true" {
+		t.Skipf("SKIPPED, this proves nothing: %v (scripts/test gets it)", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Args("--loadmodule", module)
+}
+
 // Password makes the default user's password p. [Server.URL] and
 // [Server.Config] then refer to a file that holds it.
 func Password(p string) Option { return func(o *redisserver.Options) { o.Password = p } }

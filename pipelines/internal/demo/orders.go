@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"context"
@@ -13,19 +13,22 @@ import (
 	"example.com/beamredis/redisio"
 )
 
+// OrderCount is how many orders a demo works on.
+const OrderCount = 100_000
+
 const (
-	orderCount = 100_000
-	customers  = 5_000
-	fillBatch  = 1_000
+	customers = 5_000
+	fillBatch = 1_000
 )
 
-// orders makes the same orders at every start.
-type orders struct {
+// Orders makes the same orders at every start.
+type Orders struct {
 	rng  *rand.Rand
 	next int
 }
 
-func newOrders() *orders { return &orders{rng: rand.New(rand.NewPCG(1, 2))} }
+// NewOrders returns the orders from the first one on.
+func NewOrders() *Orders { return &Orders{rng: rand.New(rand.NewPCG(1, 2))} }
 
 var catalogue = []struct {
 	item  string
@@ -37,9 +40,9 @@ var catalogue = []struct {
 
 var firstOrder = time.Date(2026, time.January, 5, 8, 0, 0, 0, time.UTC)
 
-// order makes the next one. Its key is the customer, so that the orders of
+// Next makes an order. Its key is the customer, so that the orders of
 // one customer stay in sequence.
-func (o *orders) order() redisio.Message {
+func (o *Orders) Next() redisio.Message {
 	o.next++
 	product := catalogue[o.rng.IntN(len(catalogue))]
 	quantity := 1 + o.rng.IntN(5)
@@ -56,15 +59,16 @@ func (o *orders) order() redisio.Message {
 	}
 }
 
-// fill adds n orders to topic, each to the partition of its key, and counts
-// them in filled.
-func fill(ctx context.Context, client *redis.Client, topic redisio.Topic, keyField string, n int, filled *atomic.Int64) error {
-	made := newOrders()
+// Fill adds n orders to topic, the same at every start, each to the partition
+// of its key, the customer, and counts them in filled. The key is in the field
+// keyField of an entry, or nowhere if that is empty.
+func Fill(ctx context.Context, client *redis.Client, topic redisio.Topic, keyField string, n int, filled *atomic.Int64) error {
+	made := NewOrders()
 	for n > 0 {
 		batch := min(n, fillBatch)
 		_, err := client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 			for range batch {
-				m := made.order()
+				m := made.Next()
 				pipe.XAdd(ctx, &redis.XAddArgs{Stream: topic.Key(topic.PartitionOf(&m)), Values: values(&m, keyField)})
 			}
 			return nil

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/options/jobopts"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners"
+
+	"example.com/beamredis/pipelines/internal/beamrun"
+	"example.com/beamredis/pipelines/internal/cli"
+	"example.com/beamredis/redisio"
+)
+
+// settings are the program's flags.
+type settings struct {
+	redis        string
+	source, sink string
+	sourceParts  int
+	sinkParts    int
+	group        string
+	count        int
+	rate         float64
+	seed         uint64
+	maxFailures  int
+}
+
+func (s *settings) register(fs *flag.FlagSet) {
+	fs.StringVar(&s.redis, "redis", "", "`URL` of the Redis to run on: redis://[user@]host[:port][/db][?password_env=NAME|?password_file=PATH], "+
+		"or rediss:// for TLS; without it, one of its own")
+	fs.StringVar(&s.source, "source", "failover-in", "`name` of the topic to fill and read; it must not exist yet")
+	fs.IntVar(&s.sourceParts, "source_partitions", 4, "`number` of partitions of the source topic")
+	fs.StringVar(&s.group, "group", "failover", "`name` of the consumer group to read through")
+	fs.StringVar(&s.sink, "sink", "failover-out", "`name` of the topic to write; it must not exist yet")
+	fs.IntVar(&s.sinkParts, "sink_partitions", 4, "`number` of partitions of the sink topic")
+	fs.IntVar(&s.count, "count", 100_000, "`number` of entries to copy")
+	fs.Float64Var(&s.rate, "fail_rate", 0.0001, "`probability`, from 0 to 1, that an entry fails; it is drawn anew after every failure")
+	fs.Uint64Var(&s.seed, "seed", 1, "`seed` of the failures: the same seed picks the same entries")
+	fs.IntVar(&s.maxFailures, "max_failures", 100, "`number` of failures after which none is simulated any more, so that the copy ends")
+}
+
+// atFlink gives flags of the runner flink-streaming other defaults: many
+// restarts need frequent checkpoints to get ahead, and a pause that shows.
+func atFlink(fs *flag.FlagSet) {
+	for name, value := range map[string]string{
+		"checkpointing_interval": "500ms", "number_of_execution_retries": "10000", "execution_retry_delay": "3s",
+	} {
+		if err := fs.Set(name, value); err != nil {
+			panic(fmt.Sprintf("default of --%s: %v", name, err)) // the flag is gone
+		}
+		fs.Lookup(name).DefValue = value
+	}
+}
+
+// job is what the flags ask for.
+type job struct {
+	conn         redisio.Conn
+	source, sink redisio.Topic
+	group        string
+	check        bool // of a Redis that others use as well
+	count        int
+	faults       faults
+}
+
+const ownRedis = "redis://localhost" // its address is known when it runs
+
+// job makes sense of the flags; the error, a usage error, tells all that is
+// wrong with them.
+func (s *settings) job() (job, error) {
+	url := s.redis
+	if url == "" {
+		url = ownRedis
+	}
+	conn, connErr := cli.ParseRedis(url)
+	return job{
+			conn:   conn,
+			source: redisio.Topic{Name: s.source, Partitions: s.sourceParts},
+			sink:   redisio.Topic{Name: s.sink, Partitions: s.sinkParts},
+			group:  s.group, count: s.count, check: true,
+			faults: faults{Rate: s.rate, Seed: s.seed, Max: int64(s.maxFailures)},
+		}, cli.Usage(errors.Join(
+			connErr,
+			cli.NotEmpty("--source", s.source, "the name of a topic"), cli.Positive("--source_partitions", s.sourceParts),
+			cli.NotEmpty("--group", s.group, "the name of a consumer group"),
+			cli.NotEmpty("--sink", s.sink, "the name of a topic"), cli.Positive("--sink_partitions", s.sinkParts),
+			cli.OtherTopic(s.source, s.sink),
+			cli.Positive("--count", s.count), s.checkFaults(), checkRunner(),
+		))
+}
+
+func (s *settings) checkFaults() error {
+	var errs []error
+	if !(s.rate >= 0 && s.rate <= 1) { // NaN is not
+		errs = append(errs, fmt.Errorf("--fail_rate is %v: want a probability from 0 to 1", s.rate))
+	}
+	if s.maxFailures < 0 {
+		errs = append(errs, fmt.Errorf("--max_failures is %d: want at least 0", s.maxFailures))
+	}
+	return errors.Join(errs...)
+}
+
+const flinkRunner = "flink-streaming"
+
+// checkRunner takes the runners whose failures this program knows how to get
+// over.
+func checkRunner() error {
+	switch {
+	case *runners.Runner != flinkRunner && !beamrun.WorkersAreHere(*runners.Runner):
+		return fmt.Errorf("--runner: %q is none that this demo runs on: want prism, in this process, or %s", *runners.Runner, flinkRunner)
+	case *jobopts.Async:
+		return errors.New("--async: the demo has to see the end of the job")
+	}
+	return nil
+}

@@ -1,0 +1,101 @@
+// Package docsink is what the programs that write a document for each message
+// have in common: their flags, their run, and their demo.
+package docsink
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/redis/go-redis/v9"
+
+	"example.com/beamredis/pipelines/internal/cli"
+	"example.com/beamredis/pipelines/internal/demo"
+	"example.com/beamredis/pipelines/internal/progress"
+	"example.com/beamredis/pipelines/internal/topicjob"
+	"example.com/beamredis/redisio"
+)
+
+// Sink is the program's kind of document.
+type Sink struct {
+	// Name is the program's, and its consumer group's.
+	Name string
+	// Summary is the text of --help above the flags.
+	Summary string
+	// Documents names what is written, such as "JSON documents".
+	Documents string
+	// Flags are the program's own beside those that all have; nil: none.
+	Flags *flag.FlagSet
+	// Options are what those flags come to; the error names the flag.
+	Options func() ([]redisio.WriteOption, error)
+	// Write is TryWriteJSON or TryWriteHash.
+	Write func(beam.Scope, redisio.Conn, beam.PCollection, ...redisio.WriteOption) (redisio.Result, error)
+	// StartServer starts the demo's Redis.
+	StartServer func(context.Context) (*demo.Server, error)
+	// Order returns the number of the order that a document of the demo holds.
+	Order func(ctx context.Context, client *redis.Client, key string) (string, error)
+}
+
+// settings are the flags.
+type settings struct {
+	topicjob.Flags
+	keyPrefix string
+	ttl       time.Duration
+}
+
+// Main runs the program and returns its exit status.
+func (k Sink) Main() (status int) {
+	flags := k.Flags
+	if flags == nil {
+		flags = flag.NewFlagSet(k.Name, flag.ContinueOnError)
+	}
+	var s settings
+	s.Register(flags, k.Name, "the topic and the "+k.Documents)
+	flags.StringVar(&s.keyPrefix, "key_prefix", "", "`text` that goes before a message's key to make its document's")
+	flags.DurationVar(&s.ttl, "ttl", 0, "`time` that a document lives from its last write on, such as 5m; 0: no limit is set")
+	return cli.Main(cli.Program{Name: k.Name, Summary: k.Summary, Flags: flags, Run: func(sig *cli.Signals) error {
+		if s.Redis == "" {
+			return k.demonstrate(sig, os.Stdout, &s)
+		}
+		return k.run(sig, os.Stdout, &s)
+	}})
+}
+
+// job is what the flags ask for. The error, a usage error, tells all that is
+// wrong with them.
+func (k Sink) job(s *settings) (topicjob.Job, error) {
+	j, err := s.Job()
+	opts, optsErr := k.Options()
+	opts = append(opts, redisio.WithKeyPrefix(s.keyPrefix))
+	if s.ttl < 0 {
+		err = errors.Join(err, fmt.Errorf("--ttl is %v: want 0 or more", s.ttl))
+	}
+	if s.ttl > 0 {
+		opts = append(opts, redisio.WithTTL(s.ttl))
+	}
+	j.Write = func(scope beam.Scope, messages beam.PCollection) error {
+		_, err := k.Write(scope, j.Conn, messages, opts...)
+		return err
+	}
+	return j, cli.Usage(errors.Join(err, optsErr))
+}
+
+// run writes documents until it has caught up or is told to stop.
+func (k Sink) run(sig *cli.Signals, w io.Writer, s *settings) error {
+	j, err := k.job(s)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	result, err := j.Run(sig)
+	if err != nil || result == nil {
+		return err
+	}
+	fmt.Fprintf(w, "%s from %s\n", k.Documents, progress.Rate(topicjob.Written(result), time.Since(began)))
+	return nil
+}

@@ -1,0 +1,202 @@
+package rdb
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"example.com/beamredis/redisio/internal/redistest"
+	"example.com/beamredis/redisio/message"
+)
+
+func onceBatch(members ...string) OnceBatch {
+	b := OnceBatch{Stream: "s", Window: CompanionKey("s", "w"), PrevWindow: CompanionKey("s", "b"), WindowSize: 100, TTL: time.Minute, WantIDs: true}
+	for i, member := range members {
+		b.Adds = append(b.Adds, Add{Fields: []message.Field{{Name: "n", Value: fmt.Sprint(i)}}})
+		b.Members = append(b.Members, member)
+	}
+	return b
+}
+
+func writeOnce(t *testing.T, c *Client, b OnceBatch) OnceReply {
+	t.Helper()
+	return NewOnceAdder(c).Write(t.Context(), []OnceBatch{b})[0]
+}
+
+func openOn(t *testing.T, server *redistest.Server) *Client {
+	t.Helper()
+	c, err := Open(server.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// TestARefusedBatchLeavesNothing: the last ID that a stream can have makes the
+// server refuse the third entry of a batch.
+func TestARefusedBatchLeavesNothing(t *testing.T) {
+	server := redistest.Start(t)
+	const nearEnd = "18446744073709551615-18446744073709551613"
+	if err := server.Client().Do(t.Context(), "XADD", "s", nearEnd, "a", "1").Err(); err != nil {
+		t.Fatal(err)
+	}
+	b := onceBatch("", "member", "", "")
+	b.Marks = []Mark{{Key: CompanionKey("s", "m"), Next: "1", Field: "0-0", Value: "5-0:0"}}
+	got := writeOnce(t, openOn(t, server), b)
+	if got.Err == nil || got.At != 2 || !strings.Contains(got.Err.Error(), "exhausted") {
+		t.Errorf("reply %+v, want the refusal of entry 2", got)
+	}
+	if n := server.Client().XLen(t.Context(), "s").Val(); n != 1 {
+		t.Errorf("the stream has %d entries, want 1", n)
+	}
+	if keys := server.Client().Keys(t.Context(), "beamredis:*").Val(); len(keys) != 0 {
+		t.Errorf("keys %q are left", keys)
+	}
+}
+
+func TestABatchDecidedOnOtherContentsIsNotWritten(t *testing.T) {
+	server := redistest.Start(t)
+	c := openOn(t, server)
+	mark := Mark{Key: CompanionKey("s", "m"), Next: "v1", Field: "0-0", Value: "5-0:0"}
+	b := onceBatch("")
+	b.Marks = []Mark{mark}
+	if got := writeOnce(t, c, b); got.Err != nil || got.Stale != nil || len(got.IDs) != 1 || got.IDs[0].IsZero() {
+		t.Fatalf("reply %+v", got)
+	}
+	got := writeOnce(t, c, b)
+	if diff := cmp.Diff([]map[string]string{{"v": "v1", "0-0": "5-0:0"}}, got.Stale); diff != "" {
+		t.Errorf("contents (-want +got):\n%s", diff)
+	}
+	b.Marks[0].Version, b.Marks[0].Next, b.Marks[0].Field, b.Marks[0].Drop = "v1", "v2", "7-0", "0-0"
+	if got := writeOnce(t, c, b); got.Err != nil || got.Stale != nil {
+		t.Fatalf("reply %+v", got)
+	}
+	want := map[string]string{"v": "v2", "7-0": "5-0:0"}
+	if diff := cmp.Diff(want, server.Client().HGetAll(t.Context(), mark.Key).Val()); diff != "" {
+		t.Errorf("contents (-want +got):\n%s", diff)
+	}
+	if n := server.Client().XLen(t.Context(), "s").Val(); n != 2 {
+		t.Errorf("the stream has %d entries, want 2", n)
+	}
+}
+
+func TestAFullServerRefusesAWholeOnceBatch(t *testing.T) {
+	server := redistest.Start(t)
+	c := openOn(t, server)
+	if got := writeOnce(t, c, onceBatch("")); got.Err != nil { // the script is known
+		t.Fatal(got.Err)
+	}
+	server.Client().ConfigSet(t.Context(), "maxmemory", "1")
+	got := writeOnce(t, c, onceBatch("m1", "m2"))
+	if got.Err == nil || Classify(got.Err) != Retryable {
+		t.Errorf("error %v, want a retryable one", got.Err)
+	}
+	server.Client().ConfigSet(t.Context(), "maxmemory", "0")
+	if got := writeOnce(t, c, onceBatch("m1", "m2", "m1")); got.Err != nil || got.Repeated != 1 || !got.IDs[2].IsZero() {
+		t.Errorf("reply %+v, want the third entry left out", got)
+	}
+}
+
+func TestABatchGoesOnWhenTheServerForgotItsScripts(t *testing.T) {
+	server := redistest.Start(t)
+	c := openOn(t, server)
+	for range 3 {
+		if err := server.Client().ScriptFlush(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		other := onceBatch("")
+		other.Stream, other.Window, other.PrevWindow = "t", CompanionKey("t", "w"), CompanionKey("t", "b")
+		for _, got := range NewOnceAdder(c).Write(t.Context(), []OnceBatch{onceBatch(""), other}) {
+			if got.Err != nil {
+				t.Fatal(got.Err)
+			}
+		}
+	}
+	if s, o := server.Client().XLen(t.Context(), "s").Val(), server.Client().XLen(t.Context(), "t").Val(); s != 3 || o != 3 {
+		t.Errorf("%d and %d entries, want 3 each", s, o)
+	}
+}
+
+func TestAForeignKeyAmongTheCompanionsIsFatal(t *testing.T) {
+	server := redistest.Start(t)
+	b := onceBatch("m")
+	server.Client().Set(t.Context(), b.Window, "x", 0)
+	got := writeOnce(t, openOn(t, server), b)
+	if got.Err == nil || Classify(got.Err) != Fatal {
+		t.Errorf("error %v, want a fatal one", got.Err)
+	}
+}
+
+// TestAnIncarnationLivesAsLongAsItsGroup: it goes with the group and with the
+// stream, and stays when another client asks.
+func TestAnIncarnationLivesAsLongAsItsGroup(t *testing.T) {
+	server := redistest.Start(t)
+	c := openOn(t, server)
+	ask := func(renew bool) uint64 {
+		t.Helper()
+		if _, err := c.CreateGroup(t.Context(), "s", "g", "0"); err != nil {
+			t.Fatal(err)
+		}
+		n, err := c.Incarnation(t.Context(), "s", "g", renew)
+		if err != nil || n == 0 {
+			t.Fatalf("incarnation %d, error %v", n, err)
+		}
+		return n
+	}
+	first := ask(false)
+	if again := ask(false); again != first {
+		t.Errorf("incarnation %d, then %d", first, again)
+	}
+	seen := map[uint64]string{first: "at first"}
+	for name, change := range map[string]func() uint64{
+		"the group was destroyed": func() uint64 { server.Client().XGroupDestroy(t.Context(), "s", "g"); return ask(false) },
+		"the stream was deleted":  func() uint64 { server.Client().Del(t.Context(), "s"); return ask(false) },
+		"renewed":                 func() uint64 { return ask(true) },
+	} {
+		n := change()
+		if before, ok := seen[n]; ok {
+			t.Errorf("%s: incarnation is still that of: %s", name, before)
+		}
+		seen[n] = name
+	}
+	if consumers := server.Client().XInfoConsumers(t.Context(), "s", "g").Val(); len(consumers) != 1 {
+		t.Errorf("the group has %d consumers, want the mark alone", len(consumers))
+	}
+}
+
+func TestWithoutPermissionThereIsNoIncarnation(t *testing.T) {
+	server := redistest.Start(t)
+	c := openOn(t, server)
+	if _, err := c.CreateGroup(t.Context(), "s", "g", "0"); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Client().Do(t.Context(), "ACL", "SETUSER", "default", "-eval", "-evalsha").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.Incarnation(t.Context(), "s", "g", false); n != 0 || err != nil {
+		t.Errorf("incarnation %d, error %v; want none", n, err)
+	}
+}
+
+func TestAMissingGroupHasNoIncarnation(t *testing.T) {
+	if n, err := openOn(t, redistest.Start(t)).Incarnation(t.Context(), "s", "g", false); n != 0 || err == nil {
+		t.Errorf("incarnation %d, error %v; want an error", n, err)
+	}
+}
+
+func TestOnlyAnEvictingServerHasAPolicy(t *testing.T) {
+	server := redistest.Start(t)
+	c := openOn(t, server)
+	for _, set := range []struct{ memory, policy, want string }{
+		{"0", "allkeys-lru", ""}, {"1gb", "noeviction", ""}, {"1gb", "volatile-ttl", "volatile-ttl"},
+	} {
+		server.Client().ConfigSet(t.Context(), "maxmemory", set.memory)
+		server.Client().ConfigSet(t.Context(), "maxmemory-policy", set.policy)
+		if got, err := c.EvictionPolicy(t.Context()); got != set.want || err != nil {
+			t.Errorf("maxmemory %s, %s: policy %q, error %v; want %q", set.memory, set.policy, got, err, set.want)
+		}
+	}
+}

@@ -1,0 +1,29 @@
+package redisio
+
+import (
+	"context"
+	"flag"
+	"strings"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/log"
+)
+
+// runnerFlag is the value of Beam's flag --runner in lower case; empty where
+// the program has no such flag.
+func runnerFlag() string {
+	f := flag.Lookup("runner")
+	if f == nil {
+		return ""
+	}
+	return strings.ToLower(f.Value.String())
+}
+
+// warnOfBeamsFlink tells of a mistake that shows late: entries stay pending, and
+// about half of the starts hang. It is no error, because a cluster may be
+// configured to take checkpoints of every job.
+func warnOfBeamsFlink() {
+	if r := runnerFlag(); r == "flink" || r == "flinkrunner" {
+		log.Warnf(context.Background(), "redisio.Read on --runner=%s: Beam's own runner sends no streaming options, so that the job takes no checkpoints unless the cluster is configured to, "+
+			"and nothing that is read is acknowledged without; use --runner=flink-streaming (package redisio/flink)", r)
+	}
+}

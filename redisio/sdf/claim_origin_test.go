@@ -1,0 +1,86 @@
+package sdf
+
+import (
+	"testing"
+
+	"example.com/beamredis/redisio/message"
+)
+
+func orders(msgs []message.Message) (all []message.Order) {
+	for _, m := range msgs {
+		all = append(all, m.Origin.Order())
+	}
+	return all
+}
+
+func TestMessagesTellWhetherTheyCameInOrder(t *testing.T) {
+	r := newRunner(t)
+	r.createGroup("0")
+	r.add(stream, 3)
+	r.take(Defaults().Consumer, 2)
+	r.open(stream)
+	b := r.bundle().want(1, 2, 3)
+	wantEqual(t, "orders", orders(b.got)[0], message.Redelivered)
+	wantEqual(t, "orders", orders(b.got)[1], message.Redelivered)
+	wantEqual(t, "orders", orders(b.got)[2], message.Ordered)
+	for _, m := range b.got {
+		wantEqual(t, "start", m.Origin.Start(), b.got[1].ID)
+		wantEqual(t, "incarnation", m.Origin.Incarnation(), b.got[0].Origin.Incarnation())
+	}
+}
+
+// incarnation is that of the only message in the next bundle.
+func (r *runner) incarnation() uint64 {
+	r.t.Helper()
+	b := r.bundle()
+	if len(b.got) != 1 {
+		r.t.Fatalf("%d messages, want 1", len(b.got))
+	}
+	return b.got[0].Origin.Incarnation()
+}
+
+func TestAnIncarnationStaysUntilIDsMeanSomethingElse(t *testing.T) {
+	r := newRunner(t)
+	r.add(stream, 1)
+	r.open(stream)
+	first := r.incarnation()
+	for _, step := range []struct {
+		name   string
+		change func()
+		same   bool
+	}{
+		{"the same worker", func() {}, true},
+		{"another worker", r.newWorker, true},
+		{"the group was destroyed", func() { r.redis.XGroupDestroy(t.Context(), stream, group) }, false},
+		{"the stream was made anew", func() { r.redis.Del(t.Context(), stream) }, false},
+	} {
+		step.change()
+		r.add(stream, 1)
+		now := r.incarnation()
+		if (now == first) != step.same || now == 0 {
+			t.Errorf("%s: incarnation %d after %d, want the same: %v", step.name, now, first, step.same)
+		}
+		first = now
+	}
+}
+
+// TestAnOlderCopyOfAStreamIsAnotherIncarnation: what is added to it can have the
+// IDs of what was lost.
+func TestAnOlderCopyOfAStreamIsAnotherIncarnation(t *testing.T) {
+	r := newRunner(t)
+	r.add(stream, 1)
+	r.open(stream)
+	first := r.incarnation()
+	copied, err := r.redis.Dump(t.Context(), stream).Result()
+	r.must(err)
+	r.add(stream, 1)
+	wantEqual(t, "incarnation", r.incarnation(), first)
+	r.must(r.redis.RestoreReplace(t.Context(), stream, 0, copied).Err())
+	r.bundle().want()
+	r.newWorker() // an idle partition is not looked at every time
+	r.bundle()
+	r.add(stream, 1)
+	if now := r.incarnation(); now == first || now == 0 {
+		t.Errorf("incarnation %d after %d, want another", now, first)
+	}
+}

@@ -1,0 +1,119 @@
+package sinks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"example.com/beamredis/redisio/internal/rdb"
+	"example.com/beamredis/redisio/message"
+	"example.com/beamredis/redisio/typed"
+)
+
+var (
+	errNoKey    = errors.New("the key is empty: nothing tells where the document is to go")
+	errNoFields = errors.New("there is no field to write: a hash has at least one")
+)
+
+// messageKey takes the key from a message.
+func messageKey(elem any) (string, error) {
+	m, ok := elem.(message.Message)
+	if !ok {
+		return "", fmt.Errorf("a %T brings no key: name a function with WithKey", elem)
+	}
+	return m.Key, nil
+}
+
+// fill puts the payload of elem into doc. Its error says why the element can
+// never be written, as far as that can be told without the server.
+func (d *DocumentFn) fill(doc *document, key string, elem any) error {
+	if key == "" {
+		return errNoKey
+	}
+	if err := d.encode(elem, &doc.Document); err != nil {
+		return fmt.Errorf("serialize: %w", err)
+	}
+	if d.Format == Hash && len(doc.Fields) == 0 {
+		return errNoFields
+	}
+	if n := len(doc.JSON); n > maxValue {
+		return fmt.Errorf("the document has %d bytes, Redis takes %d", n, maxValue)
+	}
+	return tooLarge(&message.Message{Key: doc.Key, Fields: doc.Fields}, maxValue)
+}
+
+// bury makes a dead letter of doc; see [burial.bury].
+func (d *DocumentFn) bury(doc document, reason error, attempts int) (instead document, ok bool, err error) {
+	if doc.letter != nil {
+		return document{}, false, fmt.Errorf("error stream %q cannot take dead letters: %w", d.ErrorStream, reason)
+	}
+	entry, err := d.burial.bury(doc.ts, message.DeadLetter{
+		Message:     doc.asMessage(len(d.KeyPrefix)),
+		Destination: doc.Key,
+		Attempts:    int64(attempts),
+	}, reason)
+	return document{ts: doc.ts, letter: entry}, entry != nil, err
+}
+
+// asMessage is the element as a dead letter holds it: the message that it is,
+// or else one with its key and with what was to be written.
+func (d *document) asMessage(prefix int) message.Message {
+	if d.message != nil {
+		return *d.message
+	}
+	m := message.Message{Key: d.Key[prefix:], Fields: d.Fields}
+	if d.JSON != "" {
+		m.Fields = []message.Field{{Name: typed.DataField, Value: d.JSON}}
+	}
+	return m
+}
+
+func (d *DocumentFn) destination(doc document) string {
+	if doc.letter != nil {
+		return d.ErrorStream
+	}
+	return doc.Key
+}
+
+// documentWriter writes batches of documents, and the dead letters among them.
+type documentWriter struct {
+	documents   *rdb.DocumentWriter
+	letters     *rdb.Adder
+	errorStream string
+
+	docs []rdb.Document
+	adds []rdb.Add
+}
+
+// write writes one batch.
+func (w *documentWriter) write(ctx context.Context, items []document) []error {
+	w.docs, w.adds = w.docs[:0], w.adds[:0]
+	for i := range items {
+		if items[i].letter == nil {
+			w.docs = append(w.docs, items[i].Document)
+		} else {
+			w.adds = append(w.adds, rdb.Add{Stream: w.errorStream, Fields: items[i].letter})
+		}
+	}
+	errs := w.documents.Write(ctx, w.docs)
+	if len(w.adds) > 0 {
+		errs = mergeErrors(items, errs, w.letters.Write(ctx, w.adds))
+	}
+	clear(w.docs) // lets go of the elements' memory
+	clear(w.adds)
+	return errs
+}
+
+// mergeErrors puts the errors of documents and of letters into the order of
+// items.
+func mergeErrors(items []document, documents, letters []error) []error {
+	errs := make([]error, len(items))
+	for i := range items {
+		from := &documents
+		if items[i].letter != nil {
+			from = &letters
+		}
+		errs[i], *from = (*from)[0], (*from)[1:]
+	}
+	return errs
+}

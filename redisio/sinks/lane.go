@@ -1,0 +1,126 @@
+package sinks
+
+import (
+	"context"
+	"hash/maphash"
+	"time"
+
+	"example.com/beamredis/redisio/internal/rdb"
+	"example.com/beamredis/redisio/message"
+)
+
+// lane writes a part of the streams, one batch at a time. The lanes of a sink
+// write at the same time; a stream always has the same one, so that its entries
+// keep their order.
+type lane struct {
+	fn       *WriteFn
+	adder    *rdb.Adder
+	adds     []rdb.Add
+	ids      []message.EntryID
+	once     *onceWriter // nil: entries may be written again
+	batcher  *batcher[entry]
+	delivery *delivery[entry]
+}
+
+func newLane(fn *WriteFn, client *rdb.Client) *lane {
+	l := &lane{fn: fn, adder: rdb.NewAdder(client)}
+	l.adder.Trim = fn.Trim.args()
+	l.adder.Replicas = rdb.Replicas(fn.Replicas)
+	if fn.Once != nil {
+		l.once = newOnceWriter(client, *fn.Once)
+		l.once.add, l.once.trim, l.once.wantID = fn.add, l.adder.Trim, fn.CollectWritten
+		l.once.adder.Replicas = l.adder.Replicas
+	}
+	l.delivery = &delivery[entry]{
+		try:         l.write,
+		bury:        fn.bury,
+		destination: func(e entry) string { return e.stream },
+		explain:     func(err error) error { return rdb.Explain(err, fn.Conn.Addr) },
+		deadline:    fn.Batch.WithDefaults().Deadline,
+		now:         time.Now,
+		sleep:       sleepContext,
+	}
+	l.batcher = newBatcher(fn.Batch, l.delivery.run)
+	return l
+}
+
+func (l *lane) start(ctx context.Context) {
+	l.batcher.Start(ctx)
+	if l.once != nil {
+		l.once.start()
+	}
+}
+
+// write adds one batch.
+func (l *lane) write(ctx context.Context, entries []entry) []error {
+	errs := l.writeAll(ctx, entries)
+	if l.fn.CollectWritten {
+		l.fn.written.collect(entries, errs, l.ids)
+	}
+	return errs
+}
+
+func (l *lane) writeAll(ctx context.Context, entries []entry) []error {
+	if l.once == nil {
+		return l.add(ctx, entries)
+	}
+	n := splitLetters(entries)
+	errs := l.once.write(ctx, entries[:n])
+	ids := l.once.ids
+	if n < len(entries) {
+		errs = append(errs, l.add(ctx, entries[n:])...)
+		ids = append(ids, make([]message.EntryID, len(entries)-n)...)
+	}
+	l.ids = ids
+	return errs
+}
+
+// splitLetters puts dead letters, which are written as they come, behind the
+// rest, and returns the length of that. The order of either stays.
+func splitLetters(entries []entry) int {
+	var letters []entry
+	n := 0
+	for i := range entries {
+		if entries[i].isDeadLetter {
+			letters = append(letters, entries[i])
+			continue
+		}
+		if n != i {
+			entries[n] = entries[i]
+		}
+		n++
+	}
+	copy(entries[n:], letters)
+	return n
+}
+
+// add adds entries in one transaction.
+func (l *lane) add(ctx context.Context, entries []entry) []error {
+	l.adds = l.adds[:0]
+	for i := range entries {
+		l.adds = append(l.adds, l.fn.add(&entries[i]))
+	}
+	errs := l.adder.Write(ctx, l.adds)
+	clear(l.adds) // lets go of the elements' memory
+	if l.fn.CollectWritten {
+		l.ids = l.ids[:0]
+		for i, err := range errs {
+			id := message.EntryID{}
+			if err == nil {
+				id, errs[i] = l.adder.ID(i)
+			}
+			l.ids = append(l.ids, id)
+		}
+	}
+	return errs
+}
+
+// laneSeed spreads streams over lanes. It need not be the same elsewhere.
+var laneSeed = maphash.MakeSeed()
+
+func (w *WriteFn) laneOf(stream string) *lane {
+	if len(w.lanes) == 1 {
+		return w.lanes[0]
+	}
+	return w.lanes[maphash.String(laneSeed, stream)%uint64(len(w.lanes))]
+}

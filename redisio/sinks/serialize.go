@@ -1,0 +1,80 @@
+package sinks
+
+import (
+	"fmt"
+	"reflect"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/util/reflectx"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+
+	"example.com/beamredis/redisio/message"
+)
+
+func init() {
+	register.DoFn4x1[beam.EventTime, beam.X, func(message.Message), func(beam.EventTime, message.DeadLetter), error](&SerializeFn{})
+	register.Function2x0(letterMessage)
+	register.Emitter1[message.Message]()
+}
+
+// SerializeFn makes messages of elements with a function of the user.
+type SerializeFn struct {
+	// Fn is func(T) (message.Message, error), T being the elements' type.
+	Fn *beam.EncodedFunc
+	// HasErrorStream and CollectFailed: somebody looks at what cannot be
+	// serialized. Otherwise such an element fails the bundle.
+	HasErrorStream, CollectFailed bool
+
+	fn reflectx.Func1x2
+}
+
+// Setup resolves the function.
+func (s *SerializeFn) Setup() { s.fn = reflectx.ToFunc1x2(s.Fn.Fn) }
+
+// ProcessElement emits the message of an element, or its dead letter.
+func (s *SerializeFn) ProcessElement(ts beam.EventTime, element beam.X, emit func(message.Message), emitFailed func(beam.EventTime, message.DeadLetter)) error {
+	m, fault := s.fn.Call1x2(element)
+	if fault == nil {
+		emit(m.(message.Message))
+		return nil
+	}
+	reason := fmt.Sprintf("cannot be serialized: %v", fault)
+	if !s.HasErrorStream && !s.CollectFailed {
+		return fmt.Errorf("element of type %T %s (to keep such elements aside, name an error stream or consume Failed)", element, reason)
+	}
+	emitFailed(ts, message.DeadLetter{Message: describeElement(element), Reason: oneLine(reason), Attempts: 1})
+	return nil
+}
+
+// mostDescribed bounds what a dead letter shows of an element.
+const mostDescribed = 4 << 10
+
+// describeElement stands for an element that has no message: its one field,
+// "element", is what fmt makes of it, up to 4 KiB.
+func describeElement(element any) message.Message {
+	text := fmt.Sprintf("%+v", element)
+	return message.Message{Fields: []message.Field{{Name: "element", Value: text[:min(len(text), mostDescribed)]}}}
+}
+
+// CheckSerializer says what is wrong with fn for elements of type t.
+func CheckSerializer(fn *beam.EncodedFunc, t reflect.Type) error {
+	want := reflect.FuncOf([]reflect.Type{t}, []reflect.Type{reflect.TypeFor[message.Message](), reflect.TypeFor[error]()}, false)
+	return checkFunc(fn, want)
+}
+
+// serialize puts a SerializeFn before a sink. What it cannot serialize goes to
+// the error stream, if there is one, and comes out as failed.
+func serialize(s beam.Scope, cfg WriteConfig, col beam.PCollection) (msgs, failed beam.PCollection, fn *SerializeFn) {
+	fn = &SerializeFn{Fn: cfg.Serializer, HasErrorStream: cfg.ErrorStream != ""}
+	msgs, failed = beam.ParDo2(s, fn, col)
+	if fn.HasErrorStream {
+		letters := WriteConfig{Conn: cfg.Conn, Batch: cfg.Batch}
+		letters.Topic.Keys = []string{cfg.ErrorStream}
+		beam.ParDo2(s, &WriteFn{WriteConfig: letters}, beam.ParDo(s, letterMessage, failed))
+	}
+	return msgs, failed, fn
+}
+
+func letterMessage(d message.DeadLetter, emit func(message.Message)) {
+	emit(message.Message{Fields: d.ErrorEntry()})
+}

@@ -177,6 +177,10 @@ func TestFullServerIsReadAndAcknowledged(t *testing.T) {
 			r := newRunner(t, ackBy(ack), smallBundles(4))
 			leavePending(r, r.cfg.Consumer, 2)
 			r.open(stream)
+			saved := r.checkpoint()
+			r.bundle() // a group's first reader marks it, which needs memory
+			r.restore(saved)
+			r.newWorker()
 			r.add(stream, 6)
 			r.must(r.redis.ConfigSet(t.Context(), "maxmemory", "1").Err())
 			wantNumbers(t, r.read(4), upTo(1, 4)...)

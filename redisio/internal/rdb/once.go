@@ -171,15 +171,18 @@ func (a *OnceAdder) Write(ctx context.Context, batches []OnceBatch) []OnceReply 
 	for len(a.args) < len(batches) {
 		a.args = append(a.args, nil)
 	}
-	all := make([]int, len(batches))
+	all := make([]int, 0, len(batches))
 	for i := range batches {
+		if replies[i].refuse(a.c.Faults(ctx, batches[i].Adds)) {
+			continue
+		}
 		a.args[i] = batches[i].appendArgs(a.args[i][:0])
-		all[i] = i
+		all = append(all, i)
 	}
 	if a.Replicas.Count == 0 || !a.c.perNode() {
 		a.sendDurably(ctx, batches, replies, all)
 	} else {
-		for i := range batches {
+		for i := range all {
 			a.sendDurably(ctx, batches, replies, all[i:i+1])
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"runtime"
 	"strconv"
 	"sync"
 	"testing"
@@ -78,6 +79,7 @@ func newRunner(t *testing.T, configure ...func(*Config)) *runner {
 func newRunnerOn(t *testing.T, server *redistest.Server, configure ...func(*Config)) *runner {
 	t.Helper()
 	enableHooks()
+	freeBudget(t)
 	r := &runner{t: t, server: server, redis: server.Client(), cfg: Defaults()}
 	r.cfg.Conn, r.cfg.Group, r.cfg.Start, r.cfg.IdleTime = server.Config(), group, Start{}, 20*time.Millisecond
 	for _, f := range configure {
@@ -86,6 +88,17 @@ func newRunnerOn(t *testing.T, server *redistest.Server, configure ...func(*Conf
 	r.state = map[string]durable{}
 	r.newWorker()
 	return r
+}
+
+// freeBudget waits until the readers of earlier tests, which are garbage, have
+// given back what they hold of the process's budget.
+func freeBudget(t *testing.T) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !mayFetchAhead(fetchBudget / 2); runtime.GC() {
+		if time.Now().After(deadline) {
+			t.Fatalf("earlier tests still hold %d bytes of the budget", fetchedBytes.Load())
+		}
+	}
 }
 
 // newWorker connects a worker that knows nothing of the ones before.

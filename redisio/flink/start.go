@@ -152,7 +152,7 @@ func (s *submission) awaitRefusal(ctx context.Context) error {
 // fromPhrase returns the line of text that holds phrase, from there on: what
 // comes before is the way that the error went.
 func fromPhrase(text, phrase string) string {
-	text = text[strings.Index(text, phrase):]
-	line, _, _ := strings.Cut(text, "\n")
-	return line
+	_, rest, _ := strings.Cut(text, phrase)
+	line, _, _ := strings.Cut(rest, "\n")
+	return phrase + line
 }

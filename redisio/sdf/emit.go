@@ -1,0 +1,185 @@
+package sdf
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"example.com/beamredis/redisio/internal/rdb"
+	"example.com/beamredis/redisio/internal/telemetry"
+	"example.com/beamredis/redisio/message"
+)
+
+// emitBatch emits entries of b until it is used up or the turn has to end, and
+// reports whether the turn may go on.
+func (t *turn) emitBatch(ctx context.Context, b *batch) (more bool, err error) {
+	if t.cfg.Ack == AckOnEmit {
+		defer t.ackEmitted(ctx)
+	}
+	size := b.bytes / max(1, len(b.entries))
+	for b.left() > 0 {
+		e := &b.entries[b.next]
+		if b.deliveries != nil && t.bundle != nil {
+			if v := judge(b.deliveries[b.next], t.cfg.DeliveryLimit); v != inCompany {
+				return t.emitSuspect(ctx, b, e, v)
+			}
+		}
+		if ok, err := t.claim(b.kind, e.ID); !ok {
+			return err == nil, err
+		}
+		b.next++
+		if err := t.deliver(ctx, e, b.kind); err != nil {
+			return false, err
+		}
+		t.bytes += size
+		if t.full() {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// ackEmitted acknowledges what was emitted since it was called last; not the
+// entry whose emission has failed.
+func (t *turn) ackEmitted(ctx context.Context) {
+	t.r.acks.ackNow(ctx, t.claimed[t.acked:t.emitted])
+	t.acked = t.emitted
+}
+
+// claim claims an entry. Where it may not, the read is over, unless the runner
+// has split off the rest, which begins with this entry.
+func (t *turn) claim(kind batchKind, id message.EntryID) (bool, error) {
+	if kind == pendingBefore {
+		t.others = append(t.others, id)
+		return true, nil
+	}
+	if !t.tr.Claim(id) {
+		t.r.stopped = !t.tr.splitOff()
+		return false, t.tr.GetError()
+	}
+	t.claimed = append(t.claimed, id)
+	return true, nil
+}
+
+// deliver emits a claimed entry, or its dead letter.
+func (t *turn) deliver(ctx context.Context, e *rdb.Entry, kind batchKind) error {
+	t.entries++
+	t.scope.emitted++
+	t.counts[kind]++
+	m := t.message(e, kind)
+	ts, err := t.times.of(&m)
+	if err != nil {
+		return t.reject(ctx, m, err.Error(), 1)
+	}
+	t.emit(ts, m)
+	t.emitted = len(t.claimed)
+	return nil
+}
+
+// message makes the message of an entry: its key comes out of the fields.
+func (t *turn) message(e *rdb.Entry, kind batchKind) message.Message {
+	m := message.Message{Stream: t.r.stream, ID: e.ID, Fields: e.Fields, Origin: t.origin(kind)}
+	if t.cfg.KeyField == "" {
+		return m
+	}
+	for i := range e.Fields {
+		if e.Fields[i].Name == t.cfg.KeyField {
+			m.Key = e.Fields[i].Value
+			m.EmptyKey = m.Key == ""
+			m.Fields = without(e.Fields, i)
+			break
+		}
+	}
+	return m
+}
+
+// without removes a field in place: the entry's fields belong to it alone.
+func without(fields []message.Field, i int) []message.Field {
+	if i == 0 {
+		return fields[1:]
+	}
+	copy(fields[i:], fields[i+1:])
+	return fields[:len(fields)-1]
+}
+
+// emitSuspect delivers an entry that has been delivered too often: alone in its
+// bundle, or not at all.
+func (t *turn) emitSuspect(ctx context.Context, b *batch, e *rdb.Entry, v verdict) (more bool, err error) {
+	deliveries := b.deliveries[b.next]
+	if v == dead {
+		if ok, err := t.claim(b.kind, e.ID); !ok {
+			return err == nil, err
+		}
+		b.next++
+		t.entries++
+		t.scope.emitted++
+		reason := limitReason(deliveries, t.cfg.DeliveryLimit)
+		return true, t.reject(ctx, t.message(e, b.kind), reason, deliveries)
+	}
+	q := quarantineOf(t.bundle.Connection())
+	if t.scope.emitted > 0 {
+		q.want(t.r)
+		return false, nil
+	}
+	// Before the claim: an entry that is claimed is emitted, or its bundle fails.
+	if err := t.r.countAlone(ctx, t.bundle, e.ID, deliveries); err != nil {
+		return false, t.outOfReach(ctx, err)
+	}
+	t.r.failedSince = time.Time{}
+	if ok, err := t.claim(b.kind, e.ID); !ok {
+		return err == nil, err
+	}
+	b.next++
+	t.scope.sealed = true
+	q.done(t.r)
+	return false, t.deliver(ctx, e, b.kind)
+}
+
+// reject passes an entry that cannot be delivered on to where dead letters go.
+func (t *turn) reject(ctx context.Context, m message.Message, reason string, attempts int64) error {
+	if !t.cfg.CollectFailed && t.cfg.ErrorStream == "" {
+		return fmt.Errorf("entry %s of %s (key %q) cannot be delivered: %s; collect such entries with ReadWithFailed or an error stream",
+			m.ID, m.Stream, m.Key, reason)
+	}
+	telemetry.DeadLetters.Add(ctx, 1)
+	letter := message.DeadLetter{Message: m, Reason: reason, Attempts: attempts}
+	if t.cfg.ErrorStream != "" {
+		add := rdb.Add{Stream: t.cfg.ErrorStream, Fields: letter.ErrorEntry()}
+		err := rdb.Retry(ctx, rdb.RetryPolicy{}, func(ctx context.Context) error {
+			return rdb.NewAdder(t.r.client).Write(ctx, []rdb.Add{add})[0]
+		})
+		if err != nil {
+			return fmt.Errorf("dead letter of entry %s of %s to error stream %s: %w", m.ID, m.Stream, t.cfg.ErrorStream, err)
+		}
+	}
+	if t.cfg.CollectFailed {
+		t.emitFailed(eventTime(idTime(m.ID.Ms)), letter)
+	}
+	t.emitted = len(t.claimed)
+	return nil
+}
+
+// outOfReach decides what an error of Redis means: the turn ends early while
+// there is hope, and fails when there is none.
+func (t *turn) outOfReach(ctx context.Context, err error) error {
+	if ctx.Err() != nil || rdb.Classify(err) != rdb.Retryable {
+		return err
+	}
+	now := time.Now()
+	if t.r.failedSince.IsZero() {
+		t.r.failedSince = now
+	}
+	if down := now.Sub(t.r.failedSince); down > t.cfg.RetryFor {
+		return fmt.Errorf("redis out of reach for %s: %w", down.Round(time.Second), err)
+	}
+	telemetry.ReadRetries.Add(ctx, 1)
+	t.r.warner.warnf(ctx, "unreachable", "partition %s: will try again for %s: %v", t.r.stream, t.cfg.RetryFor-now.Sub(t.r.failedSince).Round(time.Second), err)
+	pause := time.NewTimer(max(0, min(t.scope.idleLeft, 100*time.Millisecond)))
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+	case <-ctx.Done():
+	}
+	t.scope.idleLeft -= time.Since(now)
+	return nil
+}

@@ -1,0 +1,140 @@
+package sdf
+
+import (
+	"context"
+	"time"
+
+	"example.com/beamredis/redisio/internal/rdb"
+	"example.com/beamredis/redisio/internal/telemetry"
+)
+
+type fetchReply struct {
+	fetched rdb.Fetched
+	err     error
+}
+
+// fetchTimeout ends a fetch that outlives its bundle.
+const fetchTimeout = 30 * time.Second
+
+// fetchAhead starts the next fetch while the last one is being emitted.
+func (r *reader) fetchAhead(ctx context.Context) {
+	if r.phase != live || r.stopped || r.inflight != nil || r.cfg.Ack == NoAck || len(r.queue) > 1 || !mayFetchAhead(fetchTarget) {
+		return
+	}
+	r.reserved = int(float64(r.size.count()) * r.size.mean)
+	r.held.add(r.reserved)
+	reply := make(chan fetchReply, 1)
+	client, stream, group, consumer, n := r.client, r.stream, r.cfg.Group, r.cfg.Consumer, r.size.count()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
+	go func() {
+		defer cancel()
+		f, err := client.Fetch(ctx, stream, group, consumer, n, false)
+		reply <- fetchReply{f, err}
+	}()
+	r.inflight = reply
+}
+
+// readLive takes the fetch that is under way, or makes one, and queues what it
+// brought.
+func (r *reader) readLive(ctx context.Context, tr *Tracker, most int) error {
+	f, err := r.fetch(ctx, most)
+	if err != nil {
+		r.doubt = true
+		return err
+	}
+	defer func() { r.doubt = false }()
+	return r.accept(ctx, tr, f)
+}
+
+func (r *reader) fetch(ctx context.Context, most int) (rdb.Fetched, error) {
+	if reply := r.inflight; reply != nil {
+		select {
+		case got := <-reply:
+			r.inflight = nil
+			r.held.add(-r.reserved)
+			return got.fetched, got.err
+		case <-ctx.Done():
+			return rdb.Fetched{}, context.Cause(ctx)
+		}
+	}
+	n := r.size.count()
+	if r.cfg.Ack == NoAck || !mayFetchAhead(fetchTarget) {
+		n = max(1, min(n, most)) // so that all of it can be emitted in this bundle
+	}
+	return r.client.Fetch(ctx, r.stream, r.cfg.Group, r.cfg.Consumer, n, r.cfg.Ack == NoAck)
+}
+
+// accept puts a fetch in its place in the partition's order, whatever happened
+// to the group and the stream in the meantime.
+func (r *reader) accept(ctx context.Context, tr *Tracker, f rdb.Fetched) error {
+	r.lastFetch = time.Now()
+	if !f.Group.Exists || f.Group.LastDelivered.Less(r.seen) || beyond(f.State) {
+		switch _, mended, err := r.mend(ctx, tr, f.State); {
+		case err != nil || mended:
+			return err
+		}
+	}
+	r.note(f.State)
+	r.drained = false
+	r.backlog = max(0, r.backlog-int64(len(f.Entries)))
+	r.size.observe(f.Bytes, len(f.Entries))
+	r.reportLoss(ctx, r.tally.look(f.State, r.seen))
+	b := &batch{entries: r.dropSeen(ctx, f.Entries), bytes: f.Bytes}
+	if r.seen.Less(f.Group.LastDelivered) {
+		r.openGap(ctx, f, b)
+		return nil
+	}
+	if len(f.Entries) == 0 {
+		r.emptyMs, r.drained, r.backlog = f.Now, true, 0
+		r.reportLoss(ctx, r.tally.drained(f.State))
+		r.hub.idle(r.spot, r.seen, f.Now)
+		return nil
+	}
+	r.take(b)
+	return nil
+}
+
+// take queues a batch that follows everything seen.
+func (r *reader) take(b *batch) {
+	if n := len(b.entries); n > 0 {
+		r.drained = false
+		r.seen = b.entries[n-1].ID
+		r.tally.read(n)
+	}
+	r.push(b)
+}
+
+// dropSeen leaves out what was seen before. The group was set back, or it is an
+// older copy of itself; these entries are pending now, and are acknowledged
+// with the next finalization.
+func (r *reader) dropSeen(ctx context.Context, entries []rdb.Entry) []rdb.Entry {
+	n := 0
+	for n < len(entries) && !r.seen.Less(entries[n].ID) {
+		r.skipped = append(r.skipped, entries[n].ID)
+		n++
+	}
+	if n > 0 {
+		telemetry.Skipped.Add(ctx, int64(n))
+		r.warner.warnf(ctx, "skipped", "group %s of %s delivered %d entries at or before %s again; they were read before and are skipped",
+			r.cfg.Group, r.stream, n, r.seen)
+	}
+	return entries[n:]
+}
+
+// openGap reads what somebody else took from the group, before going on with
+// what this fetch brought.
+func (r *reader) openGap(ctx context.Context, f rdb.Fetched, b *batch) {
+	r.rereadAs = gap
+	if r.doubt {
+		r.rereadAs = fresh // most likely this reader's own fetch, whose reply was lost
+	}
+	if r.rereadAs == gap {
+		r.warner.warnf(ctx, "gap", "somebody else reads %s as group %s: it stands at %s, this job left it at %s; the entries between are read all the same",
+			r.stream, r.cfg.Group, f.Group.LastDelivered, r.seen)
+	}
+	r.rereadTo, r.onlyPend, r.phase = f.Group.LastDelivered, false, rereading
+	if b.left() > 0 {
+		r.after = b
+		r.held.add(b.bytes)
+	}
+}

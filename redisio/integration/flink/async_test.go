@@ -1,6 +1,8 @@
 package flink_test
 
 import (
+	"context"
+	"errors"
 	"flag"
 	"net/http"
 	"testing"
@@ -43,4 +45,45 @@ func TestAnAsyncJobGoesOnAlone(t *testing.T) {
 	}
 	eventually(t, "Flink is rid of the job", func() bool { return c.idle(t.Context()) })
 	s.wantExactlyOnce(n)
+}
+
+// TestAnInterruptDetachesOrCancels: the context ends as it does at SIGINT.
+func TestAnInterruptDetachesOrCancels(t *testing.T) {
+	c := flink(t)
+	for _, tt := range []struct {
+		onInterrupt string
+		processes   bool
+		want        string // the job's state afterwards
+	}{
+		{"cancel", false, "CANCELED"},
+		{"detach", true, "RUNNING"},
+	} {
+		t.Run(tt.onInterrupt, func(t *testing.T) {
+			s := startRedis(t)
+			in := redisio.Topic{Name: "in", Partitions: 2}
+			s.load(in, 0, 100)
+			j := newJob(c, s.Config(), in, 1)
+			if tt.processes {
+				j.inProcesses(t)
+			}
+			j.flags["on_interrupt"] = tt.onInterrupt
+			ctx, interrupt := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() { ended <- j.run(ctx) }()
+			eventually(t, "the job copies", func() bool { return s.length(out) == 100 })
+			interrupt()
+			if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+				t.Fatal(err)
+			}
+			eventually(t, "the job is "+tt.want, func() bool { return c.state(t.Context(), j.name) == tt.want })
+			if tt.want == "RUNNING" {
+				s.load(in, 100, 200)
+				eventually(t, "the job goes on", func() bool { return s.length(out) == 200 })
+				if err := c.call(t.Context(), http.MethodPatch, "/jobs/"+j.id(t)+"?mode=cancel", nil, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			eventually(t, "Flink is rid of the job", func() bool { return c.idle(t.Context()) })
+		})
+	}
 }

@@ -152,6 +152,15 @@ func (c *cluster) jobID(ctx context.Context, name string) string {
 	return ""
 }
 
+// state is what Flink calls the state of the newest job called name.
+func (c *cluster) state(ctx context.Context, name string) string {
+	var job struct{ State string }
+	if c.get(ctx, "/jobs/"+c.jobID(ctx, name), &job) != nil {
+		return ""
+	}
+	return job.State
+}
+
 // checkpoints is the number of completed checkpoints of a job.
 func (c *cluster) checkpoints(ctx context.Context, job string) int {
 	var stats struct{ Counts struct{ Completed int } }

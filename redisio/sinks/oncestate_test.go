@@ -31,7 +31,10 @@ func TestAWindowHoldsTheLatestAndIsBounded(t *testing.T) {
 	const size = 10
 	for id := range uint64(100) {
 		s := newOnceSink(t, server, "a", func(w *WriteFn) { w.Once.Window = size })
-		if err := s.bundle(t.Context(), jobFrom(0).shuffled(id, max(id, size)-size)...); err != nil {
+		// With itself among the latest, the oldest that is remembered for sure,
+		// wherever a batch ends.
+		oldest := max(id, size-1) - (size - 1)
+		if err := s.bundle(t.Context(), jobFrom(0).shuffled(id, oldest)...); err != nil {
 			t.Fatal(err)
 		}
 	}

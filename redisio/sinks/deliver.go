@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/log"
 	"github.com/cenkalti/backoff/v5"
 
 	"example.com/beamredis/redisio/internal/rdb"
@@ -29,6 +30,8 @@ type delivery[T any] struct {
 
 	now   func() time.Time
 	sleep func(context.Context, time.Duration) error
+
+	warned time.Time // when it was last said that nothing gets through
 
 	written, retries atomic.Int64
 }
@@ -87,12 +90,26 @@ func (d *delivery[T]) run(ctx context.Context, items []T) error {
 		}
 		lost := &LostError{len(left), d.destination(left[0]), attempts, d.now().Sub(start), d.explain(cause)}
 		if len(left) == before {
+			d.warnOfRetries(bundle, lost)
 			if d.sleep(ctx, waits.NextBackOff()) != nil {
 				return giveUp(bundle, lost)
 			}
 		}
 		items = left
 	}
+}
+
+// warnEvery bounds how often a sink that tries again says so.
+const warnEvery = 10 * time.Second
+
+// warnOfRetries says that nothing gets through, before the deadline does.
+func (d *delivery[T]) warnOfRetries(ctx context.Context, lost *LostError) {
+	now := d.now()
+	if !d.warned.IsZero() && now.Sub(d.warned) < warnEvery {
+		return
+	}
+	d.warned = now
+	log.Warnf(ctx, "write: will try again for %v: %v", (d.deadline - lost.Elapsed).Round(time.Second), lost)
 }
 
 // giveUp tells the end of the time from the end of the bundle.

@@ -130,7 +130,7 @@ func (d *DocumentFn) Setup() error {
 		try:         d.writer.write,
 		bury:        d.bury,
 		destination: d.destination,
-		explain:     func(err error) error { return rdb.Explain(err, d.Conn.Addr) },
+		explain:     func(err error) error { return rdb.Explain(err, d.Conn.WithDefaults().Addr) },
 		deadline:    d.Batch.WithDefaults().Deadline,
 		now:         time.Now,
 		sleep:       sleepContext,

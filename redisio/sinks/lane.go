@@ -35,7 +35,7 @@ func newLane(fn *WriteFn, client *rdb.Client) *lane {
 		try:         l.write,
 		bury:        fn.bury,
 		destination: func(e entry) string { return e.stream },
-		explain:     func(err error) error { return rdb.Explain(err, fn.Conn.Addr) },
+		explain:     func(err error) error { return rdb.Explain(err, fn.Conn.WithDefaults().Addr) },
 		deadline:    fn.Batch.WithDefaults().Deadline,
 		now:         time.Now,
 		sleep:       sleepContext,

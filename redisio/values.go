@@ -39,6 +39,9 @@ func TryWriteValues(s beam.Scope, c Conn, t Topic, col beam.PCollection, opts ..
 	if e.value == reflect.TypeFor[Message]() {
 		colErr = errors.New("col: the elements are messages: Write writes them")
 	}
+	if cfg.Once != nil && cfg.OnceKey == nil {
+		errs = append(errs, errors.New("WithIdempotence: values are of no entry, so that WithIdempotenceKey has to tell them apart"))
+	}
 	errs = append(errs, err, colErr, el.checkKey(e, true),
 		checkFunction("WithSerializer", el.serializer, e, reflect.TypeFor[[]byte]()))
 	if err := errors.Join(errs...); err != nil {
@@ -52,8 +55,8 @@ func writeValues(s beam.Scope, cfg sinks.WriteConfig, fn typed.EncodeFn, col bea
 	res := sinks.WriteStream(s, cfg, msgs)
 	if cfg.ErrorStream != "" {
 		*collect = true
-		letters := cfg
-		letters.Topic, letters.KeyField, letters.ErrorStream = Topic{Keys: []string{cfg.ErrorStream}}, "", ""
+		// What the options say of the topic does not hold for the error stream.
+		letters := sinks.WriteConfig{Conn: cfg.Conn, Batch: cfg.Batch, Topic: Topic{Keys: []string{cfg.ErrorStream}}}
 		sinks.WriteStream(s, letters, beam.ParDo(s, letterEntry, unserialized))
 	}
 	return res.With(s, unserialized, collect)

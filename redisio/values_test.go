@@ -222,3 +222,31 @@ func TestFailedHoldsWhatCouldNotBeSerializedOrWritten(t *testing.T) {
 		t.Errorf("error %v, want one that names key and reason", err)
 	}
 }
+
+func TestOptionsOfTheTopicDoNotHoldForTheErrorStream(t *testing.T) {
+	for name, opts := range map[string][]WriteOption{
+		"trimming": {WithMaxLen(1), WithExactTrim()},
+		"lanes":    {WithFlushConcurrency(3)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := redistest.Start(t)
+			p, root := beam.NewPipelineWithRoot()
+			opts = append(opts, WithKey(orderKey), WithSerializer(noOrder), WithErrorStream("errors"))
+			WriteValues(root, s.Config(), orders, someOrders(root), opts...)
+			if _, err := direct.Execute(t.Context(), p); err != nil {
+				t.Fatal(err)
+			}
+			if n := s.Client().XLen(t.Context(), "errors").Val(); n != 2 {
+				t.Errorf("%d dead letters in the error stream, want 2", n)
+			}
+		})
+	}
+}
+
+func TestValuesAreWrittenOnceOnlyWithAKey(t *testing.T) {
+	_, root := beam.NewPipelineWithRoot()
+	_, err := TryWriteValues(root, Conn{}, orders, someOrders(root), WithKey(orderKey), WithIdempotence("copy"))
+	if err == nil || !strings.Contains(err.Error(), "WithIdempotenceKey") {
+		t.Errorf("error %v, want one that names WithIdempotenceKey", err)
+	}
+}

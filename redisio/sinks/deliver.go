@@ -89,7 +89,7 @@ func (d *delivery[T]) run(ctx context.Context, items []T) error {
 			return err
 		}
 		lost := &LostError{len(left), d.destination(left[0]), attempts, d.now().Sub(start), d.explain(cause)}
-		if len(left) == before {
+		if len(left) == before && cause != nil {
 			d.warnOfRetries(bundle, lost)
 			if d.sleep(ctx, waits.NextBackOff()) != nil {
 				return giveUp(bundle, lost)

@@ -38,3 +38,48 @@ func TestValueThatTheServerDoesNotTakeIsADeadLetterByItself(t *testing.T) {
 		})
 	}
 }
+
+// What stands behind the dead letter was written, so that the mark is past it.
+func TestABundleThatIsRepeatedHasItsDeadLettersAgain(t *testing.T) {
+	server := redistest.Start(t)
+	if err := server.Client().ConfigSet(t.Context(), "proto-max-bulk-len", "2mb").Err(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		s := newOnceSink(t, server, "a", func(w *WriteFn) {
+			w.CollectFailed, w.Topic, w.ErrorStream = true, single, "errors"
+		})
+		msgs := jobFrom(0).reads(1, 2, 3)
+		msgs[1].Fields = append(msgs[1].Fields, message.Field{Name: "refused", Value: strings.Repeat("x", 3<<20)})
+		if err := s.bundle(t.Context(), msgs...); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(stored(t, server, "single")); n != 2 || len(s.dead) != 1 || len(s.dead[0].Message.Fields[1].Value) != 3<<20 {
+			t.Fatalf("%d written and %d dead letters, want 2 and a whole one", n, len(s.dead))
+		}
+	}
+	letters := stored(t, server, "errors")
+	if len(letters) != 2 {
+		t.Fatalf("%d dead letters in the error stream, want one of each bundle", len(letters))
+	}
+	if text := strings.Join(letters[0], " "); len(text) > 2*mostKept || !strings.Contains(text, "cut field:refused had 3145728 bytes") {
+		t.Errorf("the error stream has %d bytes, want the value cut, and that said", len(text))
+	}
+}
+
+// The mark is the first thing that a script writes which the user may not.
+func TestWithoutPermissionForMarksNothingIsAdded(t *testing.T) {
+	server := redistest.Start(t)
+	if err := server.Client().Do(t.Context(), "acl", "setuser", "default", "-hset").Err(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		s := newOnceSink(t, server, "a", func(w *WriteFn) { w.Topic = single })
+		if err := s.bundle(t.Context(), jobFrom(0).reads(1, 2, 3)...); err == nil {
+			t.Fatal("the bundle was written without the permission for its mark")
+		}
+	}
+	if n := len(stored(t, server, "single")); n != 0 {
+		t.Errorf("%d entries were added", n)
+	}
+}

@@ -50,6 +50,7 @@ type onceWriter struct {
 
 	errs []error
 	ids  []message.EntryID
+	adds []rdb.Add // reused
 }
 
 // markID names what one stream has of one source.
@@ -122,7 +123,8 @@ func (w *onceWriter) write(ctx context.Context, entries []entry) []error {
 	w.errs = append(w.errs[:0], make([]error, len(entries))...)
 	w.ids = append(w.ids[:0], make([]message.EntryID, len(entries))...)
 	w.forgetSurplus()
-	for shares := sharesOf(entries); len(shares) > 0; {
+	w.refuse(ctx, entries)
+	for shares := w.sharesOf(entries); len(shares) > 0; {
 		calls := make([]*onceCall, 0, len(shares))
 		for _, s := range shares {
 			if c := w.plan(s, entries); c != nil {
@@ -141,9 +143,24 @@ func (w *onceWriter) forgetSurplus() {
 	}
 }
 
-func sharesOf(entries []entry) (shares []*share) {
+// refuse sets aside what the server can never take, before it is looked up:
+// where a later entry was written, the mark covers it, although it is not there.
+func (w *onceWriter) refuse(ctx context.Context, entries []entry) {
+	w.adds = w.adds[:0]
+	for i := range entries {
+		w.adds = append(w.adds, w.add(&entries[i]))
+	}
+	copy(w.errs, w.adder.Faults(ctx, w.adds))
+	clear(w.adds) // lets go of the elements' memory
+}
+
+// sharesOf divides the entries that have no error yet.
+func (w *onceWriter) sharesOf(entries []entry) (shares []*share) {
 	byStream := map[string]*share{}
 	for i := range entries {
+		if w.errs[i] != nil {
+			continue
+		}
 		stream := entries[i].stream
 		s := byStream[stream]
 		if s == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/util/reflectx"
@@ -124,10 +125,12 @@ func (w *WriteFn) entry(ts beam.EventTime, m message.Message) (e entry, ok bool,
 // FinishBundle returns when every element of the bundle is written or a dead
 // letter; its error says what was lost.
 func (w *WriteFn) FinishBundle(ctx context.Context, emitFailed func(beam.EventTime, message.DeadLetter), emitWritten func(beam.EventTime, message.Message)) error {
-	var errs []error
-	for _, l := range w.lanes {
-		errs = append(errs, l.batcher.Finish(ctx))
+	errs := make([]error, len(w.lanes))
+	var all sync.WaitGroup
+	for i, l := range w.lanes { // together: each has its own round trips
+		all.Go(func() { errs[i] = l.batcher.Finish(ctx) })
 	}
+	all.Wait()
 	w.report(ctx)
 	if err := errors.Join(errs...); err != nil {
 		return err
@@ -205,10 +208,30 @@ func (w *WriteFn) bury(e entry, reason error, attempts int) (instead entry, ok b
 	if w.ErrorStream == "" {
 		return entry{}, false, nil
 	}
+	fields := letter.ErrorEntry()
+	if large := (*rdb.TooLargeError)(nil); errors.As(reason, &large) {
+		fields = cutValues(fields)
+	}
 	return entry{
-		msg:          message.Message{Fields: letter.ErrorEntry()},
+		msg:          message.Message{Fields: fields},
 		ts:           e.ts,
 		stream:       w.ErrorStream,
 		isDeadLetter: true,
 	}, true, nil
+}
+
+// mostKept is how much of a value an error stream gets of an element that is
+// too large for the server.
+const mostKept = 64 << 10
+
+// cutValues cuts the values that the error stream could not take either, and
+// says so in fields "cut" of their own.
+func cutValues(fields []message.Field) []message.Field {
+	for i := range fields {
+		if n := len(fields[i].Value); n > mostKept {
+			fields[i].Value = fields[i].Value[:mostKept]
+			fields = append(fields, message.Field{Name: "cut", Value: fmt.Sprintf("%s had %d bytes", fields[i].Name, n)})
+		}
+	}
+	return fields
 }

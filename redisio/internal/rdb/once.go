@@ -83,8 +83,8 @@ const VersionField = "v"
 // {"error", number of the entry or 0, text} if the server refused a write, and else
 // {"done", number of entries left out, IDs}. Only after "done" anything has
 // changed. Redis checks its memory before a script's first write only, so a
-// refusal after it is the entry's own fault; what was added before it is
-// removed again.
+// refusal after it is the entry's own fault, or that of the user's permissions;
+// what was added before it is removed again.
 var addOnce = newScript(`
 local stream, window, before = KEYS[1], KEYS[2], KEYS[3]
 local trims = tonumber(ARGV[4])
@@ -131,7 +131,9 @@ end
 for i = 1, marks do
   local key, a = KEYS[3+i], first + 5*(i-1)
   if ARGV[a+2] ~= '' then
-    redis.call('HSET', key, 'v', ARGV[a+1], ARGV[a+2], ARGV[a+3])
+    local set = i == 1 and redis.pcall or redis.call
+    local r = set('HSET', key, 'v', ARGV[a+1], ARGV[a+2], ARGV[a+3])
+    if type(r) == 'table' then return refuse(0, r.err) end
     if ARGV[a+4] ~= '' then redis.call('HDEL', key, ARGV[a+4]) end
   end
   redis.call('PEXPIRE', key, ARGV[1])
@@ -163,6 +165,9 @@ type OnceAdder struct {
 
 // NewOnceAdder returns an OnceAdder on c.
 func NewOnceAdder(c *Client) *OnceAdder { return &OnceAdder{c: c} }
+
+// Faults is [Client.Faults].
+func (a *OnceAdder) Faults(ctx context.Context, adds []Add) []error { return a.c.Faults(ctx, adds) }
 
 // Write sends the batches, which are for different streams, in one pipeline and
 // returns what became of each. The batches must not change during the call.

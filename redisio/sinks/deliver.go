@@ -105,8 +105,8 @@ const warnEvery = 10 * time.Second
 // warnOfRetries says that nothing gets through, before the deadline does.
 func (d *delivery[T]) warnOfRetries(ctx context.Context, lost *LostError) {
 	now := d.now()
-	if !d.warned.IsZero() && now.Sub(d.warned) < warnEvery {
-		return
+	if ctx.Err() != nil || !d.warned.IsZero() && now.Sub(d.warned) < warnEvery {
+		return // a bundle that is given up will not try again
 	}
 	d.warned = now
 	log.Warnf(ctx, "write: will try again for %v: %v", (d.deadline - lost.Elapsed).Round(time.Second), lost)

@@ -5,15 +5,10 @@ import (
 	"reflect"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"example.com/beamredis/redisio/sinks"
 	"example.com/beamredis/redisio/typed"
 )
-
-func init() {
-	register.Function1x1(letterEntry)
-}
 
 // WriteValues writes each element of col, a PCollection of any type or of pairs
 // of a string, the key, and any type, to the streams of a topic: as JSON in the
@@ -55,15 +50,10 @@ func writeValues(s beam.Scope, cfg sinks.WriteConfig, fn typed.EncodeFn, col bea
 	res := sinks.WriteStream(s, cfg, msgs)
 	if cfg.ErrorStream != "" {
 		*collect = true
-		// What the options say of the topic does not hold for the error stream.
-		letters := sinks.WriteConfig{Conn: cfg.Conn, Batch: cfg.Batch, Topic: Topic{Keys: []string{cfg.ErrorStream}}}
-		sinks.WriteStream(s, letters, beam.ParDo(s, letterEntry, unserialized))
+		sinks.WriteLetters(s, cfg, unserialized)
 	}
 	return res.With(s, unserialized, collect)
 }
-
-// letterEntry makes the message whose entry stands for d in an error stream.
-func letterEntry(d DeadLetter) Message { return Message{Fields: d.ErrorEntry()} }
 
 // Decode makes values of type T of msgs, a PCollection of [Message], whose field
 // "data" holds them as JSON: what [WriteValues] has written. A message without

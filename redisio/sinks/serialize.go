@@ -13,7 +13,7 @@ import (
 
 func init() {
 	register.DoFn4x1[beam.EventTime, beam.X, func(message.Message), func(beam.EventTime, message.DeadLetter), error](&SerializeFn{})
-	register.Function2x0(letterMessage)
+	register.Function1x1(letterMessage)
 	register.Emitter1[message.Message]()
 }
 
@@ -68,13 +68,20 @@ func serialize(s beam.Scope, cfg WriteConfig, col beam.PCollection) (msgs, faile
 	fn = &SerializeFn{Fn: cfg.Serializer, HasErrorStream: cfg.ErrorStream != ""}
 	msgs, failed = beam.ParDo2(s, fn, col)
 	if fn.HasErrorStream {
-		letters := WriteConfig{Conn: cfg.Conn, Batch: cfg.Batch}
-		letters.Topic.Keys = []string{cfg.ErrorStream}
-		beam.ParDo2(s, &WriteFn{WriteConfig: letters}, beam.ParDo(s, letterMessage, failed))
+		WriteLetters(s, cfg, failed)
 	}
 	return msgs, failed, fn
 }
 
-func letterMessage(d message.DeadLetter, emit func(message.Message)) {
-	emit(message.Message{Fields: d.ErrorEntry()})
+// WriteLetters adds letters, a PCollection of message.DeadLetter, to the error
+// stream of cfg. What cfg says of its topic does not hold for that stream.
+func WriteLetters(s beam.Scope, cfg WriteConfig, letters beam.PCollection) {
+	plain := WriteConfig{Conn: cfg.Conn, Batch: cfg.Batch}
+	plain.Topic.Keys = []string{cfg.ErrorStream}
+	WriteStream(s, plain, beam.ParDo(s, letterMessage, letters))
+}
+
+// letterMessage makes the message whose entry stands for d in an error stream.
+func letterMessage(d message.DeadLetter) message.Message {
+	return message.Message{Fields: d.ErrorEntry()}
 }

@@ -110,18 +110,6 @@ func nameOf(field int) string {
 	return fmt.Sprintf("field %d", field)
 }
 
-// refuse makes the first of faults, of a batch's entries, the batch's reply. It
-// reports whether there is one.
-func (r *OnceReply) refuse(faults []error) bool {
-	for i, err := range faults {
-		if err != nil {
-			*r = OnceReply{Err: err, At: i}
-			return true
-		}
-	}
-	return false
-}
-
 // writeOthers writes those of adds that have no fault.
 func (a *Adder) writeOthers(ctx context.Context, adds []Add, faults []error) []error {
 	one := *a

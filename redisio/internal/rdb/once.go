@@ -170,7 +170,8 @@ func NewOnceAdder(c *Client) *OnceAdder { return &OnceAdder{c: c} }
 func (a *OnceAdder) Faults(ctx context.Context, adds []Add) []error { return a.c.Faults(ctx, adds) }
 
 // Write sends the batches, which are for different streams, in one pipeline and
-// returns what became of each. The batches must not change during the call.
+// returns what became of each. The batches must not change during the call, and
+// hold nothing that has one of [OnceAdder.Faults].
 func (a *OnceAdder) Write(ctx context.Context, batches []OnceBatch) []OnceReply {
 	replies := make([]OnceReply, len(batches))
 	for len(a.args) < len(batches) {
@@ -178,9 +179,6 @@ func (a *OnceAdder) Write(ctx context.Context, batches []OnceBatch) []OnceReply 
 	}
 	all := make([]int, 0, len(batches))
 	for i := range batches {
-		if replies[i].refuse(a.c.Faults(ctx, batches[i].Adds)) {
-			continue
-		}
 		a.args[i] = batches[i].appendArgs(a.args[i][:0])
 		all = append(all, i)
 	}

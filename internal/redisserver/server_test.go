@@ -75,7 +75,7 @@ func TestRestartWaitsForItsPort(t *testing.T) {
 
 func awaitLog(t *testing.T, dir, text string) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		if log, err := os.ReadFile(filepath.Join(dir, "redis.log")); err == nil && strings.Contains(string(log), text) {
 			return
 		}

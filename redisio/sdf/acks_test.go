@@ -125,7 +125,7 @@ func drainGarbage(t *testing.T) {
 
 func pollUntil(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !done(); {
+	for deadline := time.Now().Add(time.Minute); !done(); {
 		if time.Now().After(deadline) {
 			t.Fatalf("after 10 s not true: %s", what)
 		}

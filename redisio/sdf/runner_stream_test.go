@@ -153,7 +153,7 @@ func upTo(first, last int) []int {
 	return numbers
 }
 
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // read runs and commits bundles until n messages have come.
 func (r *runner) read(n int) []message.Message {

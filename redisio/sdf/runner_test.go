@@ -94,7 +94,7 @@ func newRunnerOn(t *testing.T, server *redistest.Server, configure ...func(*Conf
 // given back what they hold of the process's budget.
 func freeBudget(t *testing.T) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !mayFetchAhead(fetchBudget / 2); runtime.GC() {
+	for deadline := time.Now().Add(time.Minute); !mayFetchAhead(fetchBudget / 2); runtime.GC() {
 		if time.Now().After(deadline) {
 			t.Fatalf("earlier tests still hold %d bytes of the budget", fetchedBytes.Load())
 		}

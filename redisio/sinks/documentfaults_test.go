@@ -15,7 +15,7 @@ func TestAFullServerIsWaitedForAndTheLastDocumentStays(t *testing.T) {
 		s := newDocumentSink(t, server.Config(), format, change)
 		done := make(chan error)
 		go func() { done <- s.bundle(t.Context(), items(3000)...) }()
-		await(t, "the sink tries again", func() bool { return s.delivery.retries.Load() > 1000 })
+		awaitRetries(t, &s.delivery.retries)
 		if n := server.Client().DBSize(t.Context()).Val(); n != 0 {
 			t.Errorf("%d documents were written", n)
 		}
@@ -35,7 +35,7 @@ func TestAServerOnTheEdgeOfItsMemoryKeepsTheLastDocument(t *testing.T) {
 		const each = 1000
 		rounds, short := 0, 0
 		// How often a batch meets the shortage is chance; go on until one has.
-		for deadline := time.Now().Add(20 * time.Second); rounds < 5 || s.delivery.retries.Load() == 0 && time.Now().Before(deadline); rounds++ {
+		for deadline := time.Now().Add(time.Minute); rounds < 5 || s.delivery.retries.Load() == 0 && time.Now().Before(deadline); rounds++ {
 			elems := items(each)
 			for i := range elems {
 				e := elems[i].(item)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -82,13 +83,21 @@ func setMaxMemory(t *testing.T, c *redis.Client, bytes string) {
 	}
 }
 
+// awaitRetries waits until a batch was refused and, tried again, refused again.
+func awaitRetries(t *testing.T, retries *atomic.Int64) {
+	t.Helper()
+	await(t, "a batch is refused", func() bool { return retries.Load() > 0 })
+	first := retries.Load()
+	await(t, "the batch is tried again", func() bool { return retries.Load() > first })
+}
+
 func TestAFullServerIsWaitedForAndOrderIsKept(t *testing.T) {
 	server := redistest.Start(t)
 	setMaxMemory(t, server.Client(), "1")
 	s := newSink(t, server, nil)
 	done := make(chan error)
 	go func() { done <- s.bundle(t.Context(), numbered(0, 3000)...) }()
-	await(t, "the sink tries again", func() bool { return s.lanes[0].delivery.retries.Load() > 1000 })
+	awaitRetries(t, &s.lanes[0].delivery.retries)
 	setMaxMemory(t, server.Client(), "0")
 	if err := <-done; err != nil {
 		t.Fatal(err)
@@ -132,7 +141,7 @@ func TestAServerOnTheEdgeOfItsMemoryKeepsOrder(t *testing.T) {
 	pad := message.Field{Name: "pad", Value: strings.Repeat("x", 1000)}
 	rounds := 0
 	// How often a batch meets the shortage is chance; go on until one has.
-	for deadline := time.Now().Add(20 * time.Second); rounds < 5 || s.lanes[0].delivery.retries.Load() == 0 && time.Now().Before(deadline); rounds++ {
+	for deadline := time.Now().Add(time.Minute); rounds < 5 || s.lanes[0].delivery.retries.Load() == 0 && time.Now().Before(deadline); rounds++ {
 		msgs := numbered(rounds*each, each)
 		for j := range msgs {
 			msgs[j].Fields = append(msgs[j].Fields, pad)

@@ -165,13 +165,13 @@ func Run(t *testing.T, binary string, env []string, args ...string) Outcome {
 	return Start(t, binary, env, args...).Wait()
 }
 
-// Eventually polls until ok says true, or fails t after half a minute.
+// Eventually polls until ok says true, or fails t after a minute.
 func Eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if ok() {
 			return
 		}
 	}
-	t.Fatalf("not within 30 s: %s", what)
+	t.Fatalf("not within a minute: %s", what)
 }

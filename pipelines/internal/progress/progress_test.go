@@ -44,7 +44,7 @@ func TestTheBarFitsAnOldTerminal(t *testing.T) {
 func TestNothingIsAskedAfterTheEnd(t *testing.T) {
 	var asked, after atomic.Int64
 	stop := every(time.Millisecond, func() { asked.Add(1) })
-	for deadline := time.Now().Add(5 * time.Second); asked.Load() == 0; {
+	for deadline := time.Now().Add(time.Minute); asked.Load() == 0; {
 		if time.Now().After(deadline) {
 			t.Fatal("not asked within 5 s")
 		}

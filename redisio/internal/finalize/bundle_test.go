@@ -80,7 +80,7 @@ func TestPanickingCallbackIsLoggedAndTheNextOneRuns(t *testing.T) {
 // within the bubble, which counts as a deadlock.
 func bubble(t *testing.T, f func(*testing.T)) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); anyBusy(); runtime.Gosched() {
+	for deadline := time.Now().Add(time.Minute); anyBusy(); runtime.Gosched() {
 		if time.Now().After(deadline) {
 			t.Fatal("callbacks of an earlier test still run")
 		}

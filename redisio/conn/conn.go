@@ -8,10 +8,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -19,22 +19,61 @@ import (
 
 // Defaults of the fields of a [Config] that are left zero.
 const (
-	DefaultHost     = "localhost"
-	DefaultPort     = 6379
-	DefaultUsername = "default"
-	DefaultPoolSize = 16
-	DefaultTimeout  = 5 * time.Second // of dialing, reading and writing, each
+	DefaultHost         = "localhost"
+	DefaultPort         = 6379
+	DefaultSentinelPort = 26379
+	DefaultUsername     = "default"
+	DefaultClientName   = "beamredis"
+	DefaultPoolSize     = 16
+	DefaultTimeout      = 5 * time.Second // of dialing, reading and writing, each
+	DefaultProtocol     = 3
 )
 
-// Config says how to reach one Redis deployment. Make it with [ParseURL]. It
-// holds plain data only, so that it can be serialised as JSON and travel with
-// a job. At most one of PasswordEnv, PasswordFile and Password is set.
+// Mode is the shape of a deployment.
+type Mode string
+
+// The modes. Single is also right for a proxy or a load balancer that hides
+// what is behind it.
+const (
+	Single   Mode = ""
+	Cluster  Mode = "cluster"
+	Sentinel Mode = "sentinel"
+)
+
+// Config says how to reach one Redis deployment. Make it with [ParseURL], and
+// set what the URL left out. It holds plain data only, so that it can be
+// serialised as JSON and travel with a job. At most one of PasswordEnv,
+// PasswordFile, Credentials and Password is set. Files are read on the workers,
+// at every connect, so that what was rotated is used by the next connection.
 type Config struct {
-	// Addr is host:port of the server; empty means localhost:6379.
+	// Mode is the shape of the deployment: one server, a cluster, or a primary
+	// that sentinels know.
+	Mode Mode `json:"mode,omitempty"`
+	// Addr is host:port of the server; for a cluster that of one node or more,
+	// for sentinels those of the sentinels, joined by commas. Empty means
+	// localhost:6379, for sentinels localhost:26379.
 	Addr string `json:"addr"`
-	// TLS encrypts the connection; the server's certificate is checked against
-	// the system's roots and the host name in Addr.
+	// MasterName is the name by which sentinels know the primary.
+	MasterName string `json:"master_name,omitempty"`
+
+	// TLS encrypts the connection, with TLS 1.2 at least. The server's
+	// certificate is checked against the system's roots, or TLSCA, and the host
+	// name in Addr, or TLSServerName.
 	TLS bool `json:"tls,omitempty"`
+	// TLSCA is the path of a PEM file with the authorities to trust in place of
+	// the system's.
+	TLSCA string `json:"tls_ca,omitempty"`
+	// TLSCert and TLSKey are the paths of the PEM files with the client's
+	// certificate and its key, for a server that wants one (mTLS). It takes both.
+	TLSCert string `json:"tls_cert,omitempty"`
+	TLSKey  string `json:"tls_key,omitempty"`
+	// TLSServerName is the name that the server's certificate has to be for;
+	// empty means the host that is connected to.
+	TLSServerName string `json:"tls_server_name,omitempty"`
+	// TLSInsecureSkipVerify accepts every certificate: whoever gets between
+	// worker and server then reads and changes everything, the password too.
+	TLSInsecureSkipVerify bool `json:"tls_insecure_skip_verify,omitempty"`
+
 	// Username is the ACL user; empty means "default".
 	Username string `json:"username,omitempty"`
 	// PasswordEnv names the environment variable that holds the password on
@@ -43,27 +82,62 @@ type Config struct {
 	// PasswordFile is the path of a file that holds the password on every
 	// worker. It is read again at every connect.
 	PasswordFile string `json:"password_file,omitempty"`
+	// Credentials names a source of credentials that the workers' program has
+	// registered: see [RegisterCredentials].
+	Credentials string `json:"credentials,omitempty"`
 	// Password is the password itself, which then travels in the job graph
 	// where everyone who may look at the job can read it. [ParseURL] fills it
 	// only under [AllowPasswordToTravel]; prefer PasswordEnv or PasswordFile.
 	Password string `json:"password,omitempty"`
-	// DB is the database number.
+	// SentinelUsername, SentinelPasswordEnv and SentinelPasswordFile are for the
+	// sentinels themselves, where they want a password. It is read once in a
+	// worker's life.
+	SentinelUsername     string `json:"sentinel_username,omitempty"`
+	SentinelPasswordEnv  string `json:"sentinel_password_env,omitempty"`
+	SentinelPasswordFile string `json:"sentinel_password_file,omitempty"`
+
+	// DB is the database number. A cluster has 0 only.
 	DB int `json:"db,omitempty"`
-	// PoolSize bounds the connections of one process; 0 means 16.
+	// ClientName is what CLIENT LIST shows for the connections; empty means
+	// "beamredis".
+	ClientName string `json:"client_name,omitempty"`
+	// Protocol is the version of RESP, 2 or 3; 0 means 3.
+	Protocol int `json:"protocol,omitempty"`
+	// ReadFromReplicas lets bounded reads (ReadRange) read from replicas. What
+	// a replica does not have yet is read from the primary. Reads through a
+	// group never do.
+	ReadFromReplicas bool `json:"read_from_replicas,omitempty"`
+	// PoolSize bounds the connections of one process, on a cluster those to one
+	// node; 0 means 16.
 	PoolSize int `json:"pool_size,omitempty"`
-	// DialTimeout bounds connecting; 0 means 5 s.
+	// DialTimeout bounds connecting, the TLS handshake included; 0 means 5 s.
 	DialTimeout time.Duration `json:"dial_timeout,omitempty"`
 	// ReadTimeout bounds waiting for a reply, beyond the time that a blocking
 	// command itself asks to wait; 0 means 5 s.
 	ReadTimeout time.Duration `json:"read_timeout,omitempty"`
 	// WriteTimeout bounds sending; 0 means 5 s.
 	WriteTimeout time.Duration `json:"write_timeout,omitempty"`
+	// RetryTimeout bounds how long a command that failed for a reason that
+	// passes is tried again before the bundle fails; 0 means 30 s. Sinks have
+	// an option of their own for that.
+	RetryTimeout time.Duration `json:"retry_timeout,omitempty"`
+	// RetryMin and RetryMax bound the wait before one more try, which grows from
+	// the first to the second; 0 means 20 ms and 2 s.
+	RetryMin time.Duration `json:"retry_min,omitempty"`
+	RetryMax time.Duration `json:"retry_max,omitempty"`
 }
 
-// WithDefaults returns c with every zero field that has a default filled in.
+// WithDefaults returns c with every zero field that has a default filled in,
+// except those of retries.
 func (c Config) WithDefaults() Config {
-	c.Addr = cmp.Or(c.Addr, net.JoinHostPort(DefaultHost, strconv.Itoa(DefaultPort)))
+	port := DefaultPort
+	if c.Mode == Sentinel {
+		port = DefaultSentinelPort
+	}
+	c.Addr = cmp.Or(c.Addr, net.JoinHostPort(DefaultHost, strconv.Itoa(port)))
 	c.Username = cmp.Or(c.Username, DefaultUsername)
+	c.ClientName = cmp.Or(c.ClientName, DefaultClientName)
+	c.Protocol = cmp.Or(c.Protocol, DefaultProtocol)
 	c.PoolSize = cmp.Or(c.PoolSize, DefaultPoolSize)
 	c.DialTimeout = cmp.Or(c.DialTimeout, DefaultTimeout)
 	c.ReadTimeout = cmp.Or(c.ReadTimeout, DefaultTimeout)
@@ -71,54 +145,8 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// Validate reports everything that is wrong with c, joined, each error naming
-// the field; nil if c can be used. It does not connect, and does not read the
-// password: the variable or file need only exist on the workers.
-func (c Config) Validate() error {
-	c = c.WithDefaults()
-	return errors.Join(
-		validateAddr(c.Addr),
-		inConn(c.onePassword()),
-		inConn(c.userHasPassword()),
-		atLeast("DB", c.DB, 0),
-		atLeast("PoolSize", c.PoolSize, 1),
-		atLeast("DialTimeout", c.DialTimeout, 0),
-		atLeast("ReadTimeout", c.ReadTimeout, 0),
-		atLeast("WriteTimeout", c.WriteTimeout, 0),
-	)
-}
-
-func inConn(err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("conn: %w", err)
-}
-
-func validateAddr(addr string) error {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return fmt.Errorf("conn: Addr %q is not host:port", addr)
-	}
-	if host == "" {
-		return fmt.Errorf("conn: Addr %q names no host", addr)
-	}
-	return inConn(validatePort(port))
-}
-
-func validatePort(port string) error {
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return fmt.Errorf("port %q is not a number from 1 to 65535", port)
-	}
-	return nil
-}
-
-func atLeast[T int | time.Duration](field string, got, least T) error {
-	if got < least {
-		return fmt.Errorf("conn: %s is %v, want at least %v", field, got, least)
-	}
-	return nil
-}
+// Addrs returns the addresses in Addr.
+func (c Config) Addrs() []string { return strings.Split(c.WithDefaults().Addr, ",") }
 
 // Fingerprint identifies the deployment and the way it is used: equal
 // configurations, defaults filled in, have equal fingerprints, in every
@@ -137,24 +165,35 @@ func (c Config) Fingerprint() string {
 // String is c as a URL for people. A literal password is masked; references
 // to secrets are shown.
 func (c Config) String() string {
+	params := c.params()
 	c = c.WithDefaults()
 	var b strings.Builder
-	b.WriteString("redis")
-	if c.TLS {
-		b.WriteString("s")
-	}
-	b.WriteString("://" + c.Username)
+	b.WriteString(c.scheme() + "://" + url.PathEscape(c.Username))
 	if c.Password != "" {
 		b.WriteString(":***")
 	}
-	fmt.Fprintf(&b, "@%s/%d", c.Addr, c.DB)
-	switch {
-	case c.PasswordEnv != "":
-		b.WriteString("?password_env=" + c.PasswordEnv)
-	case c.PasswordFile != "":
-		b.WriteString("?password_file=" + c.PasswordFile)
+	b.WriteString("@" + c.Addr)
+	if c.Mode == Sentinel {
+		b.WriteString("/" + url.PathEscape(c.MasterName))
+	}
+	if c.Mode != Cluster {
+		fmt.Fprintf(&b, "/%d", c.DB)
+	}
+	if params != "" {
+		b.WriteString("?" + params)
 	}
 	return b.String()
+}
+
+func (c Config) scheme() string {
+	scheme := "redis"
+	if c.TLS {
+		scheme += "s"
+	}
+	if c.Mode != Single {
+		scheme += "-" + string(c.Mode)
+	}
+	return scheme
 }
 
 // GoString keeps a literal password out of %#v.

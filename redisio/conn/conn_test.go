@@ -33,6 +33,95 @@ func TestValidateReportsEveryMistakeByItsField(t *testing.T) {
 	}
 }
 
+func TestValidateRefusesWhatContradictsItself(t *testing.T) {
+	for want, c := range map[string]conn.Config{
+		"lists several servers":                     {Addr: "a:1,b:2"},
+		`Mode "ring" is unknown`:                    {Mode: "ring"},
+		"a cluster has database 0 only":             {Mode: conn.Cluster, DB: 1},
+		"MasterName is empty":                       {Mode: conn.Sentinel},
+		`MasterName "m" is given`:                   {MasterName: "m"},
+		"no sentinel (redis-sentinel://)":           {SentinelPasswordEnv: "A"},
+		`user "s" of the sentinels has no password`: {Mode: conn.Sentinel, MasterName: "m", SentinelUsername: "s"},
+		"give the sentinels' password once":         {Mode: conn.Sentinel, MasterName: "m", SentinelPasswordEnv: "A", SentinelPasswordFile: "b"},
+		"does not ask for it: use rediss://":        {TLSCA: "/ca"},
+		"and its key (tls_key)":                     {TLS: true, TLSCert: "/crt"},
+		"tls_insecure_skip_verify accepts":          {TLS: true, TLSCA: "/ca", TLSInsecureSkipVerify: true},
+		`ClientName "a b" has spaces`:               {ClientName: "a b"},
+		"Protocol is 4":                             {Protocol: 4},
+		"RetryMax is 1ms, want at least 1s":         {RetryMin: time.Second, RetryMax: time.Millisecond},
+		"which name a user of their own":            {Username: "app", Credentials: "x"},
+		"give the password once":                    {Credentials: "x", PasswordEnv: "A"},
+	} {
+		err := c.Validate()
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%#v: error %v, want one that says %q", c, err, want)
+		}
+	}
+}
+
+func TestStringIsTheURLOfTheConfig(t *testing.T) {
+	for _, raw := range []string{
+		"redis://default@localhost:6379/0",
+		"rediss://app@h:1/3?dial_timeout=2s&password_file=/run/pw&tls_ca=/etc/ca.pem",
+		"redis-cluster://default@a:1,b:2?pool_size=4&read_from_replicas=true",
+		"rediss-sentinel://default@a:1,[::1]:2/main/1?sentinel_password_env=S&tls_server_name=r%26b",
+	} {
+		c, err := conn.ParseURL(raw)
+		if err != nil {
+			t.Errorf("ParseURL(%q): %v", raw, err)
+		} else if got := c.String(); got != raw {
+			t.Errorf("%q prints as %q", raw, got)
+		}
+	}
+}
+
+func TestRegisteredCredentialsAreFetchedEveryTime(t *testing.T) {
+	n := 0
+	conn.RegisterCredentials(t.Name(), func(context.Context) (conn.Credentials, error) {
+		n++
+		return conn.Credentials{Password: fmt.Sprint("token", n)}, nil
+	})
+	c := conn.Config{Credentials: t.Name()}
+	for _, want := range []string{"token1", "token2"} {
+		user, got, err := c.Resolve(t.Context())
+		if err != nil || user != "default" || got != want {
+			t.Errorf("Resolve = %q, %q, %v; want default and %s", user, got, err, want)
+		}
+	}
+}
+
+func TestCredentialsThatCannotBeUsedNameThemselves(t *testing.T) {
+	broken := errors.New("the vault is sealed")
+	for name, got := range map[string]conn.Credentials{"empty": {}, "expired": {Password: "s3cr3t", ExpiresAt: time.Unix(1, 0)}, "failing": {Password: "s3cr3t"}} {
+		conn.RegisterCredentials(name, func(context.Context) (conn.Credentials, error) {
+			if name == "failing" {
+				return got, broken
+			}
+			return got, nil
+		})
+	}
+	for name, want := range map[string]string{
+		"unknown": "not registered on this worker", "empty": "no password", "expired": "expired at 1970-01-01T", "failing": "the vault is sealed",
+	} {
+		_, password, err := conn.Config{Credentials: name}.Resolve(t.Context())
+		if err == nil || password != "" || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), `"`+name+`"`) {
+			t.Errorf("%s: password %q, error %v; want one that says %q", name, password, err, want)
+		}
+	}
+	if _, _, err := (conn.Config{Credentials: "failing"}).Resolve(t.Context()); !errors.Is(err, broken) {
+		t.Errorf("the cause is lost: %v", err)
+	}
+}
+
+func TestCredentialsPrintWithoutTheSecret(t *testing.T) {
+	c := conn.Credentials{Username: "app", Password: "s3cr3t"}
+	var log bytes.Buffer
+	slog.New(slog.NewTextHandler(&log, nil)).Info("login", "as", c)
+	if text := fmt.Sprintf("%v %+v %#v %s", c, &c, c, log.String()); strings.Contains(text, "s3cr3t") {
+		t.Errorf("printed as %q", text)
+	}
+}
+
 func TestZeroConfigIsValid(t *testing.T) {
 	if err := (conn.Config{}).Validate(); err != nil {
 		t.Error(err)
@@ -47,6 +136,7 @@ func TestFingerprintFollowsMeaningNotSpelling(t *testing.T) {
 	for name, c := range map[string]conn.Config{
 		"addr": {Addr: "h:1"}, "tls": {TLS: true}, "user": {Username: "u"}, "env": {PasswordEnv: "A"},
 		"file": {PasswordFile: "A"}, "db": {DB: 1}, "pool": {PoolSize: 1}, "timeout": {ReadTimeout: 1},
+		"mode": {Mode: conn.Cluster}, "certificate": {TLS: true, TLSCert: "c", TLSKey: "k"}, "retries": {RetryTimeout: 1},
 	} {
 		if c.Fingerprint() == plain {
 			t.Errorf("%s does not change the fingerprint", name)

@@ -25,10 +25,13 @@ func (c Config) Resolve(ctx context.Context) (user, password string, err error) 
 	}
 	c = c.WithDefaults()
 	switch {
+	case c.Credentials != "":
+		got, err := c.FetchCredentials(ctx)
+		return got.Username, got.Password, err
 	case c.PasswordEnv != "":
-		password, err = passwordFromEnv(c.PasswordEnv)
+		password, err = fromEnv(paramEnv, c.PasswordEnv)
 	case c.PasswordFile != "":
-		password, err = passwordFromFile(c.PasswordFile)
+		password, err = fromFile(paramFile, c.PasswordFile)
 	default:
 		password = c.Password
 	}
@@ -38,22 +41,37 @@ func (c Config) Resolve(ctx context.Context) (user, password string, err error) 
 	return c.Username, password, nil
 }
 
-func passwordFromEnv(name string) (string, error) {
+// ResolveSentinel returns user and password for the sentinels themselves, as
+// [Config.Resolve] does for the servers; both are empty if they want none.
+func (c Config) ResolveSentinel() (user, password string, err error) {
+	switch {
+	case c.SentinelPasswordEnv != "":
+		password, err = fromEnv(paramSentinelEnv, c.SentinelPasswordEnv)
+	case c.SentinelPasswordFile != "":
+		password, err = fromFile(paramSentinelFile, c.SentinelPasswordFile)
+	}
+	if err != nil {
+		return "", "", err
+	}
+	return c.SentinelUsername, password, nil
+}
+
+func fromEnv(param, name string) (string, error) {
 	value := os.Getenv(name)
 	if value == "" {
-		return "", fmt.Errorf("conn: environment variable %s (password_env) is not set or empty on this worker", name)
+		return "", fmt.Errorf("conn: environment variable %s (%s) is not set or empty on this worker", name, param)
 	}
 	return value, nil
 }
 
-func passwordFromFile(path string) (string, error) {
+func fromFile(param, path string) (string, error) {
 	content, err := readAtMost(path, maxSecretBytes)
 	if err != nil {
-		return "", fmt.Errorf("conn: password file %s (password_file) cannot be read on this worker: %w", path, bareCause(err))
+		return "", fmt.Errorf("conn: password file %s (%s) cannot be read on this worker: %w", path, param, bareCause(err))
 	}
 	password := bytes.TrimRight(content, "\r\n")
 	if len(password) == 0 {
-		return "", fmt.Errorf("conn: password file %s (password_file) is empty", path)
+		return "", fmt.Errorf("conn: password file %s (%s) is empty", path, param)
 	}
 	return string(password), nil
 }
@@ -81,28 +99,4 @@ func bareCause(err error) error {
 		return pathErr.Err
 	}
 	return err
-}
-
-// onePassword refuses two answers to "where is the password".
-func (c Config) onePassword() error {
-	given := 0
-	for _, source := range []string{c.PasswordEnv, c.PasswordFile, c.Password} {
-		if source != "" {
-			given++
-		}
-	}
-	if given > 1 {
-		return errors.New("give the password once: by environment variable (password_env), by file (password_file) or literally")
-	}
-	return nil
-}
-
-// userHasPassword refuses a user without a password: the client would send no
-// AUTH at all and work as the default user, with other rights than the ones
-// asked for.
-func (c Config) userHasPassword() error {
-	if c.Username == DefaultUsername || c.PasswordEnv+c.PasswordFile+c.Password != "" {
-		return nil
-	}
-	return fmt.Errorf("user %q has no password: name it by PasswordEnv (password_env) or PasswordFile (password_file)", c.Username)
 }

@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -26,15 +24,26 @@ func AllowPasswordToTravel() Option {
 	return func(p *parser) { p.passwordMayTravel = true }
 }
 
-// ParseURL makes a [Config] of
+// ParseURL makes a [Config] of one of
 //
-//	redis://[user@]host[:port][/db][?password_env=NAME|?password_file=PATH]
+//	redis://[user@]host[:port][/db][?name=value&…]
+//	redis-cluster://[user@]host[:port][,host[:port]…][?name=value&…]
+//	redis-sentinel://[user@]host[:port][,host[:port]…]/primary[/db][?name=value&…]
 //
-// and the same with rediss:// for TLS. Left out, user is "default", host
-// localhost, port 6379 and db 0. password_env names the environment variable,
-// password_file the file, from which every worker reads the password; they
-// exclude each other. The name of a user alone is accepted so that the
-// reference can be set in the Config later.
+// and the same with rediss for TLS: rediss://, rediss-cluster:// and
+// rediss-sentinel://. Left out, user is "default", host localhost, port 6379
+// (of a sentinel 26379) and db 0. A cluster is found through any of its nodes,
+// the primary through the sentinels, by the name that they have for it.
+//
+// The parameters are the other fields of [Config]: password_env,
+// password_file, credentials, sentinel_user, sentinel_password_env,
+// sentinel_password_file, tls_ca, tls_cert, tls_key, tls_server_name,
+// tls_insecure_skip_verify, client_name, protocol, read_from_replicas,
+// pool_size, dial_timeout, read_timeout, write_timeout, retry_timeout,
+// retry_min, retry_max; times as in 500ms or 5s. password_env names the
+// environment variable, password_file the file, from which every worker reads
+// the password. What contradicts another part is found by [Config.Validate], so
+// that a reference to a secret or a certificate can be set in the Config later.
 //
 // An error is one line that names the part that is wrong; it never repeats a
 // password.
@@ -57,13 +66,13 @@ const refusal = "it holds a password, which would travel with the job: take it o
 func (p parser) parse(raw string) (c Config, err error) {
 	scheme, rest, found := strings.Cut(raw, "://")
 	if !found {
-		return Config{}, errors.New("it does not start with redis:// or rediss://")
+		return Config{}, errors.New(noScheme)
 	}
-	if c.TLS, err = parseScheme(scheme); err != nil {
+	if err := c.setScheme(scheme); err != nil {
 		return Config{}, err
 	}
 	rest, query, _ := strings.Cut(rest, "?")
-	authority, db, _ := strings.Cut(rest, "/")
+	authority, path, _ := strings.Cut(rest, "/")
 	host := authority
 	if i := strings.LastIndexByte(authority, '@'); i >= 0 {
 		host = authority[i+1:]
@@ -71,10 +80,10 @@ func (p parser) parse(raw string) (c Config, err error) {
 			return Config{}, err
 		}
 	}
-	if misplacedPassword(host, db, query) {
+	if misplacedPassword(host, path, query) {
 		return Config{}, errors.New("there is an @ in an unexpected place: write the special characters of a user as %XX, and leave a password out")
 	}
-	if err := cmp.Or(parseHost(host, &c), parseDB(db, &c), parseQuery(query, &c)); err != nil {
+	if err := cmp.Or(parseHosts(host, &c), parsePath(path, &c), parseQuery(query, &c)); err != nil {
 		return Config{}, err
 	}
 	return c, c.onePassword()
@@ -84,34 +93,31 @@ func (p parser) parse(raw string) (c Config, err error) {
 // redis://user:pa/ss@host. What was taken for the port, the database or the
 // query is then a piece of it, and must not get into an error. An @ in the
 // value of a parameter, such as a path, is fine.
-func misplacedPassword(host, db, query string) bool {
-	if strings.Contains(db, "@") {
+func misplacedPassword(host, path, query string) bool {
+	if strings.Contains(path, "@") {
 		return true
 	}
 	before, _, found := strings.Cut(query, "@")
-	return found && (!strings.Contains(before, "=") || !isPlainAddr(host) || !isKnownParameter(query))
+	return found && (!strings.Contains(before, "=") || !isPlainAddr(host) || !hasKnownParameter(query))
 }
 
-func isPlainAddr(host string) bool { return parseHost(host, &Config{}) == nil }
+func isPlainAddr(host string) bool { return parseHosts(host, &Config{Mode: Cluster}) == nil }
 
-func isKnownParameter(query string) bool {
-	return strings.HasPrefix(query, paramEnv+"=") || strings.HasPrefix(query, paramFile+"=")
-}
+const noScheme = "it does not start with redis:// or rediss://"
 
-func parseScheme(scheme string) (withTLS bool, err error) {
-	switch strings.ToLower(scheme) {
-	case "redis":
-		return false, nil
-	case "rediss":
-		return true, nil
+func (c *Config) setScheme(scheme string) error {
+	base, mode, _ := strings.Cut(strings.ToLower(scheme), "-")
+	c.TLS, c.Mode = base == "rediss", Mode(mode)
+	if (c.TLS || base == "redis") && (c.Mode == Single || c.Mode == Cluster || c.Mode == Sentinel) && c.scheme() == strings.ToLower(scheme) {
+		return nil
 	}
 	for _, r := range scheme {
 		// Whatever is no scheme may be part of a password.
 		if !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.", r) {
-			return false, errors.New("it does not start with redis:// or rediss://")
+			return errors.New(noScheme)
 		}
 	}
-	return false, fmt.Errorf("scheme %s is not supported, want redis or rediss", scheme)
+	return fmt.Errorf("scheme %s is not supported, want redis or rediss, followed by -cluster or -sentinel for these", scheme)
 }
 
 func (p parser) parseUser(userinfo string, c *Config) error {
@@ -128,34 +134,66 @@ func (p parser) parseUser(userinfo string, c *Config) error {
 	return nil
 }
 
+// parseHosts reads one host, or the list of a cluster's nodes or of sentinels.
+func parseHosts(list string, c *Config) error {
+	port := DefaultPort
+	if c.Mode == Sentinel {
+		port = DefaultSentinelPort
+	}
+	hosts := []string{list}
+	if c.Mode != Single {
+		hosts = strings.Split(list, ",")
+	}
+	for i, host := range hosts {
+		addr, err := parseHost(host, strconv.Itoa(port))
+		if err != nil {
+			return err
+		}
+		hosts[i] = addr
+	}
+	c.Addr = strings.Join(hosts, ",")
+	return nil
+}
+
 // parseHost does not repeat the port in its error: in redis://user:password,
 // where the host was forgotten, it is the password.
-func parseHost(authority string, c *Config) error {
-	host, port := authority, ""
+func parseHost(authority, defaultPort string) (addr string, err error) {
+	host, port := authority, defaultPort
 	if i := strings.LastIndexByte(authority, ':'); i >= 0 && !strings.HasSuffix(authority, "]") {
 		host, port = authority[:i], authority[i+1:]
 		if validatePort(port) != nil {
-			return errors.New("the port is not a number from 1 to 65535")
+			return "", errors.New("the port is not a number from 1 to 65535")
 		}
 	}
 	if bare, ok := strings.CutPrefix(host, "["); ok {
 		bare, ok = strings.CutSuffix(bare, "]")
 		if addr, err := netip.ParseAddr(bare); !ok || err != nil || !addr.Is6() {
-			return errors.New("the host in brackets is not an IPv6 address")
+			return "", errors.New("the host in brackets is not an IPv6 address")
 		}
 		host = bare
+	} else if strings.ContainsRune(host, ',') {
+		return "", errors.New("several hosts are for a cluster (redis-cluster://) or sentinels (redis-sentinel://)")
 	} else if strings.ContainsFunc(host, notInHost) {
-		return errors.New("the host is not a host name or IP address (an IPv6 address needs brackets)")
+		return "", errors.New("the host is not a host name or IP address (an IPv6 address needs brackets)")
 	}
-	c.Addr = net.JoinHostPort(cmp.Or(host, DefaultHost), cmp.Or(port, strconv.Itoa(DefaultPort)))
-	return nil
+	return net.JoinHostPort(cmp.Or(host, DefaultHost), port), nil
 }
 
 func notInHost(r rune) bool {
 	return r <= ' ' || r == 0x7f || r == utf8.RuneError || strings.ContainsRune(`:@,;#%/\[]<>"{}|^`+"`", r)
 }
 
-func parseDB(path string, c *Config) error {
+// parsePath reads the database, and before it the name of the primary that
+// sentinels know.
+func parsePath(path string, c *Config) error {
+	if c.Mode == Sentinel {
+		name, db, _ := strings.Cut(path, "/")
+		var err error
+		if c.MasterName, err = url.PathUnescape(name); err != nil || name == "" {
+			return errors.New("it does not name the primary as its sentinels do: want redis-sentinel://host:port/NAME")
+		}
+		path = db
+	}
 	if path == "" {
 		return nil
 	}
@@ -163,40 +201,9 @@ func parseDB(path string, c *Config) error {
 	if err != nil {
 		return fmt.Errorf("database %q is not a number from 0", path)
 	}
+	if n > 0 && c.Mode == Cluster {
+		return fmt.Errorf("a cluster has database 0 only, not %d: leave it out", n)
+	}
 	c.DB = int(n)
-	return nil
-}
-
-const (
-	paramEnv  = "password_env"
-	paramFile = "password_file"
-)
-
-func parseQuery(query string, c *Config) error {
-	values, err := url.ParseQuery(query)
-	if err != nil {
-		return errors.New("what follows the ? is not well formed, want name=value pairs joined by &")
-	}
-	for _, name := range slices.Sorted(maps.Keys(values)) {
-		if err := c.setParameter(name, values[name]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (c *Config) setParameter(name string, values []string) error {
-	field := map[string]*string{paramEnv: &c.PasswordEnv, paramFile: &c.PasswordFile}[name]
-	switch {
-	case name == "password":
-		return errors.New(refusal)
-	case field == nil:
-		return fmt.Errorf("parameter %q is unknown, want %s or %s", name, paramEnv, paramFile)
-	case len(values) != 1:
-		return fmt.Errorf("parameter %s is given %d times", name, len(values))
-	case values[0] == "" || strings.ContainsRune(values[0], 0):
-		return fmt.Errorf("parameter %s has no usable value", name)
-	}
-	*field = values[0]
 	return nil
 }

@@ -39,6 +39,7 @@ func TestValidateRefusesWhatContradictsItself(t *testing.T) {
 		`Mode "ring" is unknown`:                    {Mode: "ring"},
 		"a cluster has database 0 only":             {Mode: conn.Cluster, DB: 1},
 		"MasterName is empty":                       {Mode: conn.Sentinel},
+		"for clusters and sentinels, which know":    {ReadFromReplicas: true},
 		`MasterName "m" is given`:                   {MasterName: "m"},
 		"no sentinel (redis-sentinel://)":           {SentinelPasswordEnv: "A"},
 		`user "s" of the sentinels has no password`: {Mode: conn.Sentinel, MasterName: "m", SentinelUsername: "s"},

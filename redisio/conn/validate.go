@@ -79,6 +79,8 @@ func (c Config) validateMode() error {
 		return fmt.Errorf("DB is %d, but a cluster has database 0 only", c.DB)
 	case c.Mode == Sentinel && c.MasterName == "":
 		return errors.New("MasterName is empty: name the primary as its sentinels know it, redis-sentinel://host:port/NAME")
+	case c.Mode == Single && c.ReadFromReplicas:
+		return errors.New("ReadFromReplicas (read_from_replicas) is for clusters and sentinels, which know the replicas")
 	case c.Mode != Sentinel && c.MasterName != "":
 		return fmt.Errorf("MasterName %q is given, but that is for sentinels (redis-sentinel://) only", c.MasterName)
 	}

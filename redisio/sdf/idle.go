@@ -13,9 +13,10 @@ import (
 
 // hub lets all readers of one deployment in a process wait together: one
 // blocking XREAD covers every partition that is known to be idle, whether or
-// not a bundle waits for it right now.
+// not a bundle waits for it right now. On a cluster see clusterRounds.
 type hub struct {
-	waitFor func(context.Context, []rdb.Position, time.Duration) (ready []string, nowMs int64, err error)
+	waitFor waitFunc
+	cluster *clusterRounds // nil where one command can wait for all partitions
 
 	mu     sync.Mutex
 	spots  map[*spot]struct{}
@@ -49,7 +50,10 @@ var (
 	hubs   = map[*rdb.Client]*hub{}
 )
 
-func newHub(waitFor func(context.Context, []rdb.Position, time.Duration) ([]string, int64, error)) *hub {
+// waitFunc is that of [rdb.Client.WaitForEntries].
+type waitFunc func(context.Context, []rdb.Position, time.Duration) (ready []string, nowMs int64, err error)
+
+func newHub(waitFor waitFunc) *hub {
 	return &hub{waitFor: waitFor, spots: map[*spot]struct{}{}}
 }
 
@@ -59,6 +63,7 @@ func hubOf(c *rdb.Client) *hub {
 	h := hubs[c]
 	if h == nil {
 		h = newHub(c.WaitForEntries)
+		h.cluster = newClusterRounds(c)
 		hubs[c] = h
 	}
 	return h
@@ -208,16 +213,30 @@ func (h *hub) startRound(ctx context.Context, s *spot) {
 		at = append(at, rdb.Position{Stream: other.stream, After: other.pos})
 	}
 	if len(covered) > 0 {
-		go h.round(ctx, at, covered)
+		go h.rounds(ctx, at, covered)
 	}
 }
 
-func (h *hub) round(ctx context.Context, at []rdb.Position, covered []*spot) {
+// rounds waits for the partitions: together, or on a cluster in parts.
+func (h *hub) rounds(ctx context.Context, at []rdb.Position, covered []*spot) {
+	if h.cluster == nil {
+		h.round(ctx, h.waitFor, at, covered)
+		return
+	}
+	for _, part := range h.cluster.split(ctx, at, covered) {
+		go func() {
+			defer h.cluster.done(part)
+			h.round(ctx, part.waitFor, part.at, part.covered)
+		}()
+	}
+}
+
+func (h *hub) round(ctx context.Context, waitFor waitFunc, at []rdb.Position, covered []*spot) {
 	// The next round gets ctx itself: rounds follow each other without end, and
 	// contexts that each held the one before would grow with them.
 	timed, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	streams, ms, err := h.waitFor(timed, at, waitRound)
+	streams, ms, err := waitFor(timed, at, waitRound)
 	arrived := map[string]bool{}
 	for _, name := range streams {
 		arrived[name] = true

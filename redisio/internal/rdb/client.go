@@ -4,27 +4,14 @@ package rdb
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
-	"time"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"example.com/beamredis/redisio/conn"
-)
-
-const (
-	// connMaxIdle closes connections well before the idle timeouts of usual
-	// load balancers and firewalls do, which would do it silently.
-	connMaxIdle = 5 * time.Minute
-	// bufferBytes holds a batch of a few hundred small entries per system call.
-	bufferBytes = 64 << 10
-	// clientName is what CLIENT LIST shows for our connections.
-	clientName = "beamredis"
 )
 
 // Client speaks to one Redis deployment. It is safe for concurrent use and
@@ -60,8 +47,10 @@ func Open(cfg conn.Config) (*Client, error) {
 		return c, nil
 	}
 	cfg = cfg.WithDefaults()
-	raw := redis.NewClient(options(cfg))
-	raw.AddHook(honestErrors{})
+	raw, err := connect(cfg)
+	if err != nil {
+		return nil, err
+	}
 	c := &Client{cfg: cfg, raw: raw}
 	registry.clients[key] = c
 	return c, nil
@@ -78,45 +67,6 @@ func CloseAll() error {
 		delete(registry.clients, key)
 	}
 	return errors.Join(errs...)
-}
-
-// options expects cfg with its defaults filled in.
-func options(cfg conn.Config) *redis.Options {
-	opts := &redis.Options{
-		Addr:                       cfg.Addr,
-		ClientName:                 clientName,
-		Protocol:                   3,
-		CredentialsProviderContext: cfg.Resolve,
-		DB:                         cfg.DB,
-
-		// We retry ourselves (see Retry): go-redis repeats a whole pipeline when
-		// one command of it met a retryable error, and would so write the
-		// commands that had succeeded a second time.
-		MaxRetries:    -1,
-		DialerRetries: 1,
-
-		DialTimeout:           cfg.DialTimeout,
-		ReadTimeout:           cfg.ReadTimeout,
-		WriteTimeout:          cfg.WriteTimeout,
-		ContextTimeoutEnabled: true,
-
-		PoolSize:        cfg.PoolSize,
-		ConnMaxIdleTime: connMaxIdle,
-		ReadBufferSize:  bufferBytes,
-		WriteBufferSize: bufferBytes,
-		// One pool for everything, so that PoolSize is the bound it claims to
-		// be: a second pool for pipelines would add to it.
-		PipelinePoolSize: -1,
-
-		// Both would send commands of their own at every connect, and some
-		// servers and ACLs refuse them.
-		DisableIdentity:          true,
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-	}
-	if cfg.TLS {
-		opts.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	return opts
 }
 
 // String names the deployment without secrets.

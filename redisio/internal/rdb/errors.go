@@ -128,6 +128,9 @@ const (
 // struck, and may try again, as [Retry] does. A deadline that cuts a read or
 // write in progress shows as a network timeout, which is Retryable.
 func Classify(err error) Class {
+	if strange := (*ClusterError)(nil); errors.As(err, &strange) {
+		return Fatal
+	}
 	if reply, ok := reply(err); ok {
 		return classifyReply(reply)
 	}

@@ -10,6 +10,8 @@ import (
 	"net"
 	"strings"
 	"syscall"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // UnusableError says in one line that a server cannot be used, why, and what
@@ -38,7 +40,10 @@ func Explain(err error, addr string) error {
 	if repeatsArguments(err) {
 		err = cutArguments(err)
 	}
-	why := explainReply(err)
+	why := explainDeployment(err)
+	if why == "" {
+		why = explainReply(err)
+	}
 	if why == "" {
 		why = explainConnection(err)
 	}
@@ -59,6 +64,39 @@ var replyMends = []struct{ prefix, mend string }{
 	{"ERR DB index is out of range", "there is no such database; check the number at the end of the URL"},
 	{"ERR SELECT is not allowed in cluster mode", "a cluster has database 0 only; leave the number out of the URL"},
 	{"DENIED", "the server is in protected mode and takes local connections only; set a password on it"},
+}
+
+// explainDeployment finds URLs of the wrong kind.
+func explainDeployment(err error) string {
+	text := err.Error()
+	switch {
+	case errors.As(err, new(*ClusterError)):
+		return whyCluster
+	case strings.Contains(text, "cluster support disabled"):
+		return "the server is no cluster; use redis:// or rediss://"
+	case strings.Contains(text, "all sentinels specified in configuration are unreachable"):
+		return explainSentinels(err)
+	}
+	return ""
+}
+
+// explainSentinels looks at what the client says of each sentinel it asked.
+func explainSentinels(err error) string {
+	text := err.Error()
+	switch {
+	case errors.Is(err, redis.Nil), strings.Contains(text, redis.Nil.Error()):
+		return "the sentinels know no primary of that name; check the name after the slash in the URL"
+	case strings.Contains(text, "NOAUTH"):
+		return "the sentinels want a password; name it by sentinel_password_env or sentinel_password_file"
+	case strings.Contains(text, "WRONGPASS"):
+		return "wrong user or password of the sentinels; check what sentinel_password_env or sentinel_password_file refers to"
+	case strings.Contains(text, "unknown command"):
+		return "what answers there is no sentinel; use redis:// or rediss://"
+	}
+	if why := explainConnection(err); why != "" {
+		return "no sentinel can be asked: " + why
+	}
+	return "no sentinel can be asked: " + text
 }
 
 func explainReply(err error) string {

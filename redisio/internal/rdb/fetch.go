@@ -33,7 +33,9 @@ func (c *Client) Fetch(ctx context.Context, stream, group, consumer string, coun
 	err := execTx(ctx, pipe)
 	interleaved := isOutOfMemory(err)
 	if interleaved {
-		pipe = c.raw.Pipeline()
+		if pipe, err = c.pipelineTo(ctx, stream); err != nil {
+			return Fetched{}, err
+		}
 		state, now = queueStateInOrder(ctx, pipe, stream)
 		read = queueRead(ctx, pipe, stream, group, consumer, count, noAck)
 		err = execTx(ctx, pipe)

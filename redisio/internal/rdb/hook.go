@@ -19,7 +19,9 @@ import (
 //   - A server or proxy that does not know AUTH repeats its arguments, and so
 //     the password, in the error of whatever command needed the connection.
 //     Here the arguments are cut off.
-type honestErrors struct{}
+//   - MOVED and ASK, to a client that is not a cluster's, pass with no time: the
+//     configuration is at fault. Here they become a [ClusterError].
+type honestErrors struct{ cluster bool }
 
 var _ redis.Hook = honestErrors{}
 
@@ -27,41 +29,44 @@ var _ redis.Hook = honestErrors{}
 func (honestErrors) DialHook(next redis.DialHook) redis.DialHook { return next }
 
 // ProcessHook mends the error of a single command.
-func (honestErrors) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+func (h honestErrors) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		err := next(ctx, cmd)
-		if !repeatsArguments(err) {
-			return err
+		if err == nil {
+			return nil
 		}
-		err = cutArguments(err)
-		cmd.SetErr(err)
-		return err
+		mended := h.mend(err)
+		if mended != err {
+			cmd.SetErr(mended)
+		}
+		return mended
 	}
 }
 
 // ProcessPipelineHook mends the errors of a pipeline or transaction.
-func (honestErrors) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+func (h honestErrors) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		err := next(ctx, cmds)
 		if err == nil {
 			return nil
 		}
-		err = mendCommands(cmds, err)
+		err = h.mendCommands(cmds, err)
 		return nameAbortReason(err, cmds)
 	}
 }
 
 // mendCommands returns err, mended as those of the commands are.
-func mendCommands(cmds []redis.Cmder, err error) error {
-	if repeatsArguments(err) {
-		err = cutArguments(err)
-	}
+func (h honestErrors) mendCommands(cmds []redis.Cmder, err error) error {
+	err = h.mend(err)
 	anyErr := false
 	for _, cmd := range cmds {
 		own := cmd.Err()
-		anyErr = anyErr || own != nil
-		if repeatsArguments(own) {
-			cmd.SetErr(cutArguments(own))
+		if own == nil {
+			continue
+		}
+		anyErr = true
+		if mended := h.mend(own); mended != own {
+			cmd.SetErr(mended)
 		}
 	}
 	if !anyErr {
@@ -71,6 +76,27 @@ func mendCommands(cmds []redis.Cmder, err error) error {
 	}
 	return err
 }
+
+func (h honestErrors) mend(err error) error {
+	if repeatsArguments(err) {
+		return cutArguments(err)
+	}
+	if _, redirected := redirectOf(err); redirected && !h.cluster {
+		return &ClusterError{err}
+	}
+	return err
+}
+
+// ClusterError says that a server is a node of a cluster, and the client not
+// one for clusters.
+type ClusterError struct{ Err error }
+
+func (e *ClusterError) Error() string { return whyCluster + " (" + e.Err.Error() + ")" }
+
+// Unwrap returns the server's reply.
+func (e *ClusterError) Unwrap() error { return e.Err }
+
+const whyCluster = "the server is a node of a cluster; use redis-cluster:// or rediss-cluster://"
 
 func nameAbortReason(err error, cmds []redis.Cmder) error {
 	if !replyStarts(err, plainAbort) {

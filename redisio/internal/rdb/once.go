@@ -182,7 +182,7 @@ func (a *OnceAdder) Write(ctx context.Context, batches []OnceBatch) []OnceReply 
 		a.args[i] = batches[i].appendArgs(a.args[i][:0])
 		all = append(all, i)
 	}
-	if a.Replicas.Count == 0 || !a.c.perNode() {
+	if a.Replicas.Count == 0 || !a.c.IsCluster() {
 		a.sendDurably(ctx, batches, replies, all)
 	} else {
 		for i := range all {
@@ -201,10 +201,11 @@ func (a *OnceAdder) sendDurably(ctx context.Context, batches []OnceBatch, replie
 	if len(which) == 0 {
 		return
 	}
-	short := a.c.durably(ctx, batches[which[0]].Stream, a.Replicas, func(on pipelines) {
+	short := a.c.durably(ctx, batches[which[0]].Stream, a.Replicas, func(on pipelines) error {
 		if unknown := a.send(ctx, on, batches, replies, which, false); len(unknown) > 0 {
 			a.send(ctx, on, batches, replies, unknown, true)
 		}
+		return replies[which[0]].Err
 	})
 	for _, at := range which {
 		if r := &replies[at]; short != nil && r.Err == nil && r.Stale == nil {

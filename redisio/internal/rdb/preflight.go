@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/redis/go-redis/v9"
+
+	"example.com/beamredis/redisio/conn"
 )
 
 // The oldest Redis that has what reading needs: XAUTOCLAIM and exclusive
@@ -28,7 +30,22 @@ func (c *Client) Preflight(ctx context.Context, streams ...string) (Version, err
 	if v.Known() && !v.AtLeast(oldestMajor, oldestMinor) {
 		return v, fmt.Errorf("redis at %s is %v, want at least %d.%d", c.cfg.Addr, v, oldestMajor, oldestMinor)
 	}
+	if why := c.wrongMode(v); why != "" {
+		return v, &UnusableError{Addr: c.cfg.Addr, Why: why}
+	}
 	return v, c.requireStreams(ctx, streams)
+}
+
+// wrongMode finds a URL of the wrong kind while nothing is done yet: a cluster's
+// node takes the commands for some keys, and so works half.
+func (c *Client) wrongMode(v Version) string {
+	switch {
+	case c.cfg.Mode == conn.Single && v.Mode == "cluster":
+		return whyCluster
+	case c.cfg.Mode == conn.Single && v.Mode == "sentinel":
+		return "the server is a sentinel; use redis-sentinel://host:port/NAME, with its name for the primary"
+	}
+	return ""
 }
 
 func (c *Client) requireStreams(ctx context.Context, streams []string) error {

@@ -60,11 +60,11 @@ func TestPreflightExplainsAnUnreachableServer(t *testing.T) {
 
 func TestVersionOfProducts(t *testing.T) {
 	for info, want := range map[string]Version{
-		"# Server\r\nredis_version:7.0.15\r\nredis_git_sha1:0\r\n":              {"Redis", "7.0.15", 7, 0, 15},
-		"redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.1.0\r\n": {"Valkey", "8.1.0", 7, 2, 4},
-		"valkey_version:9.0.0\r\nredis_version:7.2.4\r\n":                       {"Valkey", "9.0.0", 7, 2, 4},
-		"redis_version:8.0-rc1\r\n":                                             {"Redis", "8.0-rc1", 8, 0, 0},
-		"":                                                                      {}, "redis_version:\r\n": {}, "# Clients\r\nconnected_clients:1\r\n": {},
+		"# Server\r\nredis_version:7.0.15\r\nredis_git_sha1:0\r\nredis_mode:cluster\r\n": {"Redis", "7.0.15", 7, 0, 15, "cluster"},
+		"redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.1.0\r\n":          {"Valkey", "8.1.0", 7, 2, 4, ""},
+		"valkey_version:9.0.0\r\nredis_version:7.2.4\r\n":                                {"Valkey", "9.0.0", 7, 2, 4, ""},
+		"redis_version:8.0-rc1\r\n":                                                      {"Redis", "8.0-rc1", 8, 0, 0, ""},
+		"":                                                                               {}, "redis_version:\r\n": {}, "# Clients\r\nconnected_clients:1\r\n": {},
 	} {
 		if diff := cmp.Diff(want, parseVersion(info)); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", info, diff)

@@ -101,7 +101,11 @@ func (c *Client) WaitForEntries(ctx context.Context, at []Position, block time.D
 	for _, p := range at {
 		args = append(args, p.After.String())
 	}
-	pipe := c.patient(block).Pipeline()
+	node, err := c.node(ctx, at[0].Stream)
+	if err != nil {
+		return nil, 0, fmt.Errorf("wait for entries: %w", err)
+	}
+	pipe := c.patient(node, block).Pipeline()
 	now := pipe.Time(ctx)
 	read := redis.NewRawCmd(ctx, args...)
 	_ = pipe.Process(ctx, read)
@@ -115,16 +119,60 @@ func (c *Client) WaitForEntries(ctx context.Context, at []Position, block time.D
 	return ready, now.Val().UnixMilli(), nil
 }
 
-// patient is the client with a read timeout that begins after block: go-redis
+// patient is a client with a read timeout that begins after block: go-redis
 // gives a pipeline its read timeout, however long a command of it blocks.
-func (c *Client) patient(block time.Duration) redis.UniversalClient {
-	single, ok := c.raw.(*redis.Client)
-	if !ok {
-		return c.raw
-	}
+func (c *Client) patient(single *redis.Client, block time.Duration) *redis.Client {
 	patient := single.WithTimeout(c.cfg.ReadTimeout + block)
-	patient.AddHook(honestErrors{}) // which WithTimeout leaves out
+	patient.AddHook(honestErrors{cluster: c.IsCluster()}) // which WithTimeout leaves out
 	return patient
+}
+
+// waitPolls are the pauses between the looks of [Client.PollForEntries].
+var waitPolls = []time.Duration{10 * time.Millisecond, 20 * time.Millisecond, 40 * time.Millisecond, 80 * time.Millisecond}
+
+// PollForEntries does what [Client.WaitForEntries] does, for streams of one
+// node of a cluster that no single command can wait for. It looks at them now
+// and then, and needs no connection in between.
+func (c *Client) PollForEntries(ctx context.Context, at []Position, block time.Duration) (ready []string, nowMs int64, err error) {
+	end := time.Now().Add(block)
+	for i := 0; ; i++ {
+		ready, nowMs, err = c.lookForEntries(ctx, at)
+		pause := waitPolls[min(i, len(waitPolls)-1)]
+		if err != nil || len(ready) > 0 || time.Until(end) < pause {
+			return ready, nowMs, err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil, 0, fmt.Errorf("wait for entries: %w", context.Cause(ctx))
+		}
+	}
+}
+
+func (c *Client) lookForEntries(ctx context.Context, at []Position) (ready []string, nowMs int64, err error) {
+	pipe, err := c.pipelineTo(ctx, at[0].Stream)
+	if err != nil {
+		return nil, 0, fmt.Errorf("look for entries: %w", err)
+	}
+	now := pipe.Time(ctx)
+	reads := make([]rawCmd, len(at))
+	for i, p := range at {
+		reads[i] = redis.NewRawCmd(ctx, "xread", "count", 1, "streams", p.Stream, p.After.String())
+		_ = pipe.Process(ctx, reads[i])
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, 0, fmt.Errorf("look for entries: %w", err)
+	}
+	for i, p := range at {
+		names, err := parseStreamNames(reads[i].Val())
+		if err != nil {
+			return nil, 0, fmt.Errorf("look for entries: %w", err)
+		}
+		if len(names) > 0 {
+			ready = append(ready, p.Stream)
+		}
+	}
+	return ready, now.Val().UnixMilli(), nil
 }
 
 func parseStreamNames(raw []byte) ([]string, error) {

@@ -33,44 +33,35 @@ type pipelines interface {
 
 // durably runs write, and then waits for replicas. WAIT is about what its own
 // connection has written, so that both have the same one: to the node of key.
-func (c *Client) durably(ctx context.Context, key string, r Replicas, write func(pipelines)) error {
+// write returns an error, which only counts if it is a redirection.
+func (c *Client) durably(ctx context.Context, key string, r Replicas, write func(pipelines) error) error {
 	if r.Count == 0 {
-		write(c.raw)
+		_ = write(c.raw) // which follows redirections itself
 		return nil
 	}
-	conn, err := c.connTo(ctx, key)
+	var to redirect
+	for range maxRedirects {
+		var moved bool
+		var err error
+		if to, moved, err = c.writeDurably(ctx, key, to, r, write); !moved {
+			return err
+		}
+	}
+	return nil // write has its own errors
+}
+
+func (c *Client) writeDurably(ctx context.Context, key string, to redirect, r Replicas, write func(pipelines) error) (next redirect, moved bool, err error) {
+	conn, err := c.connTo(ctx, key, to)
 	if err != nil {
-		return err
+		return redirect{}, false, err
 	}
 	defer conn.Close()
-	write(conn)
+	if next, moved = redirectOf(write(conn)); moved && c.IsCluster() {
+		return next, true, nil
+	}
 	got, err := conn.Wait(ctx, r.Count, r.Timeout).Result()
-	switch {
-	case err != nil:
-		return err
-	case int(got) < r.Count:
-		return &ReplicasError{r.Count, int(got), r.Timeout}
+	if err == nil && int(got) < r.Count {
+		err = &ReplicasError{r.Count, int(got), r.Timeout}
 	}
-	return nil
-}
-
-// connTo returns a connection to the node that has key. Close gives it back.
-func (c *Client) connTo(ctx context.Context, key string) (*redis.Conn, error) {
-	switch raw := c.raw.(type) {
-	case *redis.Client:
-		return raw.Conn(), nil
-	case *redis.ClusterClient:
-		node, err := raw.MasterForKey(ctx, key)
-		if err != nil {
-			return nil, err
-		}
-		return node.Conn(), nil
-	}
-	return nil, fmt.Errorf("a %T gives no connection of its own", c.raw)
-}
-
-// perNode reports whether keys can be on different nodes.
-func (c *Client) perNode() bool {
-	_, ok := c.raw.(*redis.ClusterClient)
-	return ok
+	return redirect{}, false, err
 }

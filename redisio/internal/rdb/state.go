@@ -72,7 +72,9 @@ func (c *Client) State(ctx context.Context, stream, group string) (State, error)
 	now := pipe.Time(ctx)
 	err := execTx(ctx, pipe)
 	if isOutOfMemory(err) {
-		pipe = c.raw.Pipeline()
+		if pipe, err = c.pipelineTo(ctx, stream); err != nil {
+			return State{}, err
+		}
 		cmds, now = queueStateInOrder(ctx, pipe, stream)
 		err = execTx(ctx, pipe)
 	}

@@ -66,10 +66,11 @@ func clientOf(t *testing.T, s *redistest.Server, protocol int) *Client {
 	t.Helper()
 	cfg := s.Config().WithDefaults()
 	cfg.ReadTimeout = 2 * time.Second
-	opts := options(cfg)
-	opts.Protocol = protocol
-	raw := redis.NewClient(opts)
-	raw.AddHook(honestErrors{})
+	cfg.Protocol = protocol
+	raw, err := connect(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() { _ = raw.Close() })
 	return &Client{cfg: cfg, raw: raw}
 }

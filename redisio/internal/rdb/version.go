@@ -16,6 +16,8 @@ type Version struct {
 	// Major, Minor and Patch are the version of Redis that the server is
 	// compatible with. For Redis that is its release.
 	Major, Minor, Patch int
+	// Mode is "standalone", "cluster" or "sentinel".
+	Mode string
 }
 
 // Known reports whether the server told its version.
@@ -64,6 +66,8 @@ func parseVersion(info string) Version {
 			if v.Release == "" {
 				v.Release = value
 			}
+		case "redis_mode":
+			v.Mode = value
 		case "valkey_version":
 			v.Product, v.Release = "Valkey", value
 		}

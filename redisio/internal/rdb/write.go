@@ -1,6 +1,7 @@
 package rdb
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -84,7 +85,7 @@ func (a *Adder) Write(ctx context.Context, adds []Add) []error {
 	if faults := a.c.Faults(ctx, adds); faults != nil {
 		return a.writeOthers(ctx, adds, faults)
 	}
-	if a.c.perNode() {
+	if a.c.IsCluster() {
 		a.writePerStream(ctx, adds)
 		return a.errs
 	}
@@ -151,7 +152,11 @@ func (a *Adder) transact(ctx context.Context, adds []Add, errs []error) {
 		a.cmds = append(a.cmds, a.prepare(ctx, i, &adds[i]))
 	}
 	a.appendTrims(ctx, adds)
-	short := a.c.durably(ctx, adds[0].Stream, a.Replicas, func(on pipelines) { a.exec(ctx, on.TxPipeline(), errs) })
+	short := a.c.durably(ctx, adds[0].Stream, a.Replicas, func(on pipelines) error {
+		clear(errs)
+		a.exec(ctx, on.TxPipeline(), errs)
+		return cmp.Or(errs...)
+	})
 	for i := range errs {
 		if errs[i] == nil {
 			errs[i] = short

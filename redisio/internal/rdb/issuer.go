@@ -1,0 +1,109 @@
+package rdb
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9/auth"
+
+	"example.com/beamredis/redisio/conn"
+)
+
+const (
+	// fetchCredentialsTimeout bounds one call of a registered source.
+	fetchCredentialsTimeout = 10 * time.Second
+	// renewAfter is the share of their life after which credentials are
+	// replaced, so that there is time to try again before they expire.
+	renewAfter = 0.8
+	// renewAgain is the least time between two attempts at new credentials.
+	renewAgain = time.Second
+)
+
+// issuer hands out registered credentials to the connections of one client. Open
+// connections log in again before theirs expire.
+type issuer struct {
+	fetch func(context.Context) (conn.Credentials, error)
+	name  string
+
+	mu        sync.Mutex
+	listeners map[auth.CredentialsListener]struct{}
+	renewal   *time.Timer // while there are listeners and something expires
+}
+
+var _ auth.StreamingCredentialsProvider = (*issuer)(nil)
+
+func newIssuer(cfg conn.Config) *issuer {
+	return &issuer{fetch: cfg.FetchCredentials, name: cfg.Credentials, listeners: map[auth.CredentialsListener]struct{}{}}
+}
+
+// Subscribe returns the credentials of a new connection, which are fetched for
+// it, and keeps the connection logged in until it is closed.
+func (i *issuer) Subscribe(l auth.CredentialsListener) (auth.Credentials, auth.UnsubscribeFunc, error) {
+	got, err := i.get()
+	if err != nil {
+		return nil, nil, err
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.listeners[l] = struct{}{}
+	i.schedule(got.ExpiresAt)
+	return basic(got), func() error { i.drop(l); return nil }, nil
+}
+
+func (i *issuer) get() (conn.Credentials, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), fetchCredentialsTimeout)
+	defer cancel()
+	return i.fetch(ctx)
+}
+
+func basic(c conn.Credentials) auth.Credentials {
+	return auth.NewBasicCredentials(c.Username, c.Password)
+}
+
+func (i *issuer) drop(l auth.CredentialsListener) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	delete(i.listeners, l)
+	if len(i.listeners) == 0 && i.renewal != nil {
+		i.renewal.Stop()
+		i.renewal = nil
+	}
+}
+
+// schedule plans the next renewal, unless one is planned: that will be early
+// enough, or just a little late for connections that can be replaced.
+func (i *issuer) schedule(expires time.Time) {
+	if i.renewal != nil || expires.IsZero() {
+		return
+	}
+	wait := time.Duration(renewAfter * float64(time.Until(expires)))
+	i.renewal = time.AfterFunc(max(wait, renewAgain), i.renew)
+}
+
+// renew fetches new credentials and has every connection log in with them.
+func (i *issuer) renew() {
+	got, err := i.get()
+	i.mu.Lock()
+	if i.renewal == nil { // nobody is left
+		i.mu.Unlock()
+		return
+	}
+	i.renewal = nil
+	if err != nil {
+		slog.Warn("credentials could not be renewed, will try again", "component", "beamredis", "credentials", i.name, "error", err)
+		i.renewal = time.AfterFunc(renewAgain, i.renew)
+		i.mu.Unlock()
+		return
+	}
+	i.schedule(got.ExpiresAt)
+	listeners := make([]auth.CredentialsListener, 0, len(i.listeners))
+	for l := range i.listeners {
+		listeners = append(listeners, l)
+	}
+	i.mu.Unlock()
+	for _, l := range listeners {
+		l.OnNext(basic(got))
+	}
+}

@@ -1,0 +1,128 @@
+package rdb
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"example.com/beamredis/redisio/conn"
+)
+
+// IsCluster reports whether the deployment is a cluster, whose keys can be on
+// different nodes.
+func (c *Client) IsCluster() bool { return c.cfg.Mode == conn.Cluster }
+
+// PoolSize is the most connections that the client makes, on a cluster to one
+// node.
+func (c *Client) PoolSize() int { return c.cfg.PoolSize }
+
+// node returns the client of the primary that has key, for what has to happen
+// on one node although it has no key. It does not follow MOVED; whoever tries
+// again gets the new node.
+func (c *Client) node(ctx context.Context, key string) (*redis.Client, error) {
+	switch raw := c.raw.(type) {
+	case *redis.Client:
+		return raw, nil
+	case *redis.ClusterClient:
+		node, err := raw.MasterForKey(ctx, key)
+		if err != nil {
+			return nil, fmt.Errorf("find the node of %s: %w", key, err)
+		}
+		return node, nil
+	}
+	return nil, fmt.Errorf("a %T has no nodes", c.raw)
+}
+
+// pipelineTo returns a pipeline whose commands without a key go to the node of
+// key, too: a cluster's own sends them anywhere.
+func (c *Client) pipelineTo(ctx context.Context, key string) (redis.Pipeliner, error) {
+	node, err := c.node(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	return node.Pipeline(), nil
+}
+
+// NodeOf returns the address of the cluster's node that has key, as far as is
+// known. Elsewhere there is one node, named "".
+func (c *Client) NodeOf(ctx context.Context, key string) (string, error) {
+	if !c.IsCluster() {
+		return "", nil
+	}
+	node, err := c.node(ctx, key)
+	if err != nil {
+		return "", err
+	}
+	return node.Options().Addr, nil
+}
+
+// maxRedirects is how often MOVED and ASK are followed in a row, as go-redis
+// does by default.
+const maxRedirects = 3
+
+// redirect is where a node sends its client.
+type redirect struct {
+	addr string
+	ask  bool // only this time, and only if ASKING comes first
+}
+
+// redirectOf reads MOVED and ASK, "MOVED 3999 host:port".
+func redirectOf(err error) (r redirect, ok bool) {
+	text, isReply := reply(err)
+	if !isReply {
+		return redirect{}, false
+	}
+	words := strings.Fields(strings.TrimPrefix(text, abortReason))
+	if len(words) != 3 || words[0] != "MOVED" && words[0] != "ASK" {
+		return redirect{}, false
+	}
+	return redirect{addr: words[2], ask: words[0] == "ASK"}, true
+}
+
+// connTo returns a connection to the node that has key, or to the one that to
+// names, ready for one transaction. Close gives it back.
+func (c *Client) connTo(ctx context.Context, key string, to redirect) (*redis.Conn, error) {
+	node, err := c.node(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	if to.addr != "" && to.addr != node.Options().Addr {
+		if node, err = c.nodeAt(ctx, to.addr); err != nil {
+			return nil, err
+		}
+	}
+	conn := node.Conn()
+	if to.ask {
+		if err := conn.Do(ctx, "asking").Err(); err != nil {
+			_ = conn.Close()
+			return nil, err
+		}
+	}
+	return conn, nil
+}
+
+// nodeAt returns the client of the primary at addr.
+func (c *Client) nodeAt(ctx context.Context, addr string) (node *redis.Client, err error) {
+	cluster, ok := c.raw.(*redis.ClusterClient)
+	if !ok {
+		return nil, fmt.Errorf("a %T has no nodes", c.raw)
+	}
+	found := make(chan *redis.Client, 1)
+	err = cluster.ForEachMaster(ctx, func(_ context.Context, master *redis.Client) error {
+		if master.Options().Addr == addr {
+			found <- master
+		}
+		return nil
+	})
+	select {
+	case node = <-found:
+		return node, nil
+	default:
+		if err == nil {
+			err = serverError("CLUSTERDOWN no primary is known at " + addr) // yet
+		}
+		return nil, err
+	}
+}

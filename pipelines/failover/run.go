@@ -34,7 +34,7 @@ func run(sig *cli.Signals, w io.Writer, s *settings) (err error) {
 	if err != nil {
 		return err
 	}
-	if s.redis == "" {
+	if s.redis.URL == "" {
 		server, err := demo.StartServer(sig.Stop)
 		if err != nil {
 			return err

@@ -15,7 +15,7 @@ import (
 
 // settings are the program's flags.
 type settings struct {
-	redis        string
+	redis        cli.Redis
 	source, sink string
 	sourceParts  int
 	sinkParts    int
@@ -27,8 +27,7 @@ type settings struct {
 }
 
 func (s *settings) register(fs *flag.FlagSet) {
-	fs.StringVar(&s.redis, "redis", "", "`URL` of the Redis to run on: redis://[user@]host[:port][/db][?password_env=NAME|?password_file=PATH], "+
-		"or rediss:// for TLS; without it, one of its own")
+	s.redis.Register(fs, "", "to run on (without it, one of its own)")
 	fs.StringVar(&s.source, "source", "failover-in", "`name` of the topic to fill and read; it must not exist yet")
 	fs.IntVar(&s.sourceParts, "source_partitions", 4, "`number` of partitions of the source topic")
 	fs.StringVar(&s.group, "group", "failover", "`name` of the consumer group to read through")
@@ -68,11 +67,11 @@ const ownRedis = "redis://localhost" // its address is known when it runs
 // job makes sense of the flags; the error, a usage error, tells all that is
 // wrong with them.
 func (s *settings) job() (job, error) {
-	url := s.redis
-	if url == "" {
-		url = ownRedis
+	redis := s.redis
+	if redis.URL == "" {
+		redis.URL = ownRedis
 	}
-	conn, connErr := cli.ParseRedis(url)
+	conn, connErr := redis.Conn()
 	return job{
 			conn:   conn,
 			source: redisio.Topic{Name: s.source, Partitions: s.sourceParts},

@@ -23,9 +23,9 @@ type settings struct {
 	seed   uint64
 }
 
-func flagSet(s *settings, url *string) *flag.FlagSet {
+func flagSet(s *settings, r *cli.Redis) *flag.FlagSet {
 	fs := flag.NewFlagSet("generate", flag.ContinueOnError)
-	fs.StringVar(url, "redis", "redis://localhost:6379", "`URL` of the Redis: redis://[user@]host[:port][/db][?password_env=NAME|?password_file=PATH], or rediss:// for TLS")
+	r.Register(fs, "redis://localhost:6379", "that is to hold it")
 	fs.StringVar(&s.topic.Name, "topic", "in", "`name` of the topic")
 	fs.IntVar(&s.topic.Partitions, "partitions", 4, "`number` of partitions of the topic")
 	fs.Int64Var(&s.count, "count", 100_000, "`number` of messages")
@@ -41,17 +41,17 @@ func flagSet(s *settings, url *string) *flag.FlagSet {
 // [flag.ErrHelp].
 func parseFlags(args []string) (settings, error) {
 	var s settings
-	var url string
-	fs := flagSet(&s, &url)
+	var r cli.Redis
+	fs := flagSet(&s, &r)
 	if err := cli.Parse(fs, args); err != nil {
 		return settings{}, err
 	}
 	if err := cli.NoArguments(fs); err != nil {
 		return settings{}, err
 	}
-	c, err := conn.ParseURL(url)
+	c, err := r.Conn()
 	if err != nil {
-		return settings{}, cli.Usagef("--redis: %w", err)
+		return settings{}, cli.Usage(err)
 	}
 	s.conn = c
 	return s, cli.Usage(s.validate())
@@ -81,6 +81,5 @@ func (s settings) validate() error {
 
 func printUsage(w io.Writer) {
 	var s settings
-	var url string
-	cli.Help(w, "generate fills a topic with random keyed messages.", flagSet(&s, &url))
+	cli.Help(w, "generate fills a topic with random keyed messages.", flagSet(&s, &cli.Redis{}))
 }

@@ -78,7 +78,7 @@ func TestBadInputIsNamedInOneLine(t *testing.T) {
 		{"--topic=", usage, "generate: --topic is empty: it is the name of the topic to fill"},
 		{"--colour red", usage, "generate: there is no flag --colour, see --help"},
 		{"orders", usage, `generate: unexpected argument "orders": there are flags only, see --help`},
-		{"--redis http://localhost", usage, "generate: --redis: conn: Redis URL: scheme http is not supported, want redis or rediss"},
+		{"--redis http://localhost", usage, "generate: --redis: scheme http is not supported, want redis or rediss, followed by -cluster or -sentinel for these"},
 		{"--redis redis://127.0.0.1:1", failed,
 			"generate: redis at 127.0.0.1:1: connection refused; check that the server runs and that host and port are right"},
 	} {

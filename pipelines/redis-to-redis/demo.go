@@ -28,7 +28,7 @@ func demonstrate(sig *cli.Signals, w io.Writer, s *settings) (err error) {
 	}
 	defer func() { err = errors.Join(err, server.Stop()) }()
 	fmt.Fprintf(w, "Demo of a copy from one topic to another; give --redis for one of your own.\nRedis: %s\n", server.Is)
-	s.Redis, s.Check = "redis://"+server.Addr, false // the server is ours
+	s.Redis.URL, s.Check = "redis://"+server.Addr, false // the server is ours
 	j, err := s.job()
 	if err != nil {
 		return err

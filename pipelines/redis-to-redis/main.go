@@ -32,7 +32,7 @@ func main() {
 		Summary: summary,
 		Flags:   flags,
 		Run: func(sig *cli.Signals) error {
-			if s.Redis == "" {
+			if s.Redis.URL == "" {
 				return demonstrate(sig, os.Stdout, &s)
 			}
 			return copyTopic(sig, os.Stdout, &s)

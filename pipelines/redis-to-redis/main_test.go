@@ -34,7 +34,7 @@ func TestBadInputIsOneLineAndDoesNothing(t *testing.T) {
 		{"unreachable", "--redis redis://127.0.0.1:1", failed,
 			"redis at 127.0.0.1:1: connection refused; check that the server runs and that host and port are right"},
 		{"no scheme", "--redis localhost:6379", usage, "--redis: it does not start with redis:// or rediss://"},
-		{"wrong scheme", "--redis http://localhost", usage, "--redis: scheme http is not supported, want redis or rediss"},
+		{"wrong scheme", "--redis http://localhost", usage, "--redis: scheme http is not supported, want redis or rediss, followed by -cluster or -sentinel for these"},
 		{"wrong port", "--redis redis://localhost:x", usage, "--redis: the port is not a number from 1 to 65535"},
 		{"empty URL", "--redis=", usage, "--redis is empty: want the URL of a Redis; leave the flag out for the demo"},
 		{"user without password", "--redis redis://app@localhost", usage,

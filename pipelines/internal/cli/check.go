@@ -3,18 +3,7 @@ package cli
 import (
 	"fmt"
 	"strings"
-
-	"example.com/beamredis/redisio"
 )
-
-// ParseRedis makes sense of the value of the flag --redis.
-func ParseRedis(url string) (redisio.Conn, error) {
-	c, err := redisio.ParseURL(url)
-	if err == nil {
-		err = c.Validate()
-	}
-	return c, OfFlag("--redis", err)
-}
 
 // OfFlag puts the name of a flag before what is wrong with its value; nil stays
 // nil.

@@ -32,7 +32,7 @@ func (k Sink) demonstrate(sig *cli.Signals, w io.Writer, s *settings) (err error
 	}
 	defer func() { err = errors.Join(err, server.Stop()) }()
 	fmt.Fprintf(w, "Demo of a topic's messages as %s; give --redis for one of your own.\nRedis: %s\n", k.Documents, server.Is)
-	s.Redis, s.Check = "redis://"+server.Addr, false // the server is ours
+	s.Redis.URL, s.Check = "redis://"+server.Addr, false // the server is ours
 	j, err := k.job(s)
 	if err != nil {
 		return err

@@ -58,7 +58,7 @@ func (k Sink) Main() (status int) {
 	flags.StringVar(&s.keyPrefix, "key_prefix", "", "`text` that goes before a message's key to make its document's")
 	flags.DurationVar(&s.ttl, "ttl", 0, "`time` that a document lives from its last write on, such as 5m; 0: no limit is set")
 	return cli.Main(cli.Program{Name: k.Name, Summary: k.Summary, Flags: flags, Run: func(sig *cli.Signals) error {
-		if s.Redis == "" {
+		if s.Redis.URL == "" {
 			return k.demonstrate(sig, os.Stdout, &s)
 		}
 		return k.run(sig, os.Stdout, &s)

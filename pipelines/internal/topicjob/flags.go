@@ -14,7 +14,7 @@ import (
 
 // Flags are those of the source.
 type Flags struct {
-	Redis            string
+	Redis            cli.Redis
 	Source           string
 	SourceParts      int
 	Group            string
@@ -28,8 +28,7 @@ type Flags struct {
 // Register adds the flags to fs. program is the default name of the group;
 // holds tells what the Redis of --redis holds, such as "both topics".
 func (f *Flags) Register(fs *flag.FlagSet, program, holds string) {
-	fs.StringVar(&f.Redis, "redis", "", "`URL` of the Redis that holds "+holds+": redis://[user@]host[:port][/db][?password_env=NAME|?password_file=PATH], "+
-		"or rediss:// for TLS; without it, a demo runs on a Redis of its own")
+	f.Redis.Register(fs, "", "that holds "+holds+" (without it, a demo runs on a Redis of its own)")
 	fs.StringVar(&f.Source, "source", "in", "`name` of the topic to read")
 	fs.IntVar(&f.SourceParts, "source_partitions", 4, "`number` of partitions of the source topic")
 	fs.StringVar(&f.Group, "group", program, "`name` of the consumer group to read through; it is created where it is missing")
@@ -51,7 +50,7 @@ func (f *Flags) ForDemo() error {
 	if f.Start != "" {
 		return cli.Usagef("--start: the demo, which runs without --redis, begins at earliest")
 	}
-	f.Redis, f.Start, f.ExitWhenCaughtUp = "redis://localhost", "earliest", true
+	f.Redis.URL, f.Start, f.ExitWhenCaughtUp = "redis://localhost", "earliest", true
 	return nil
 }
 
@@ -59,7 +58,7 @@ func (f *Flags) ForDemo() error {
 func (f *Flags) Job() (Job, error) {
 	j := Job{Source: redisio.Topic{Name: f.Source, Partitions: f.SourceParts}, Group: f.Group, Check: f.Check, Ends: f.ExitWhenCaughtUp}
 	var connErr, startErr error
-	j.Conn, connErr = cli.ParseRedis(f.Redis)
+	j.Conn, connErr = f.Redis.Conn()
 	start := redisio.StartLatest()
 	if f.Start != "" {
 		start, startErr = redisio.ParseStart(f.Start)

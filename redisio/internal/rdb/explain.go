@@ -76,9 +76,13 @@ func explainDeployment(err error) string {
 		return "the server is no cluster; use redis:// or rediss://"
 	case strings.Contains(text, "all sentinels specified in configuration are unreachable"):
 		return explainSentinels(err)
+	case strings.Contains(text, "unknown command 'sentinel'"):
+		return whyNoSentinel
 	}
 	return ""
 }
+
+const whyNoSentinel = "what answers there is no sentinel; use redis:// or rediss://"
 
 // explainSentinels looks at what the client says of each sentinel it asked.
 func explainSentinels(err error) string {
@@ -91,7 +95,7 @@ func explainSentinels(err error) string {
 	case strings.Contains(text, "WRONGPASS"):
 		return "wrong user or password of the sentinels; check what sentinel_password_env or sentinel_password_file refers to"
 	case strings.Contains(text, "unknown command"):
-		return "what answers there is no sentinel; use redis:// or rediss://"
+		return whyNoSentinel
 	}
 	if why := explainConnection(err); why != "" {
 		return "no sentinel can be asked: " + why

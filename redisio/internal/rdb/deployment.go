@@ -150,7 +150,7 @@ func (clusterWatch) DialHook(next redis.DialHook) redis.DialHook { return next }
 func (w clusterWatch) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		err := next(ctx, cmd)
-		if hidden, ok := err.(*hiddenError); ok {
+		if hidden := (*hiddenError)(nil); errors.As(err, &hidden) {
 			err = hidden.err
 			cmd.SetErr(err)
 		}

@@ -35,11 +35,11 @@ func (h honestErrors) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 		if err == nil {
 			return nil
 		}
-		mended := h.mend(err)
-		if mended != err {
+		if mended := h.mend(err); mended != nil {
 			cmd.SetErr(mended)
+			return mended
 		}
-		return mended
+		return err
 	}
 }
 
@@ -57,7 +57,9 @@ func (h honestErrors) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.
 
 // mendCommands returns err, mended as those of the commands are.
 func (h honestErrors) mendCommands(cmds []redis.Cmder, err error) error {
-	err = h.mend(err)
+	if mended := h.mend(err); mended != nil {
+		err = mended
+	}
 	anyErr := false
 	for _, cmd := range cmds {
 		own := cmd.Err()
@@ -65,7 +67,7 @@ func (h honestErrors) mendCommands(cmds []redis.Cmder, err error) error {
 			continue
 		}
 		anyErr = true
-		if mended := h.mend(own); mended != own {
+		if mended := h.mend(own); mended != nil {
 			cmd.SetErr(mended)
 		}
 	}
@@ -77,6 +79,7 @@ func (h honestErrors) mendCommands(cmds []redis.Cmder, err error) error {
 	return err
 }
 
+// mend returns what is to be in the place of err, or nil if it can stay.
 func (h honestErrors) mend(err error) error {
 	if repeatsArguments(err) {
 		return cutArguments(err)
@@ -84,7 +87,7 @@ func (h honestErrors) mend(err error) error {
 	if _, redirected := redirectOf(err); redirected && !h.cluster {
 		return &ClusterError{err}
 	}
-	return err
+	return nil
 }
 
 // ClusterError says that a server is a node of a cluster, and the client not

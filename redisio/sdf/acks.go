@@ -209,7 +209,7 @@ func (l *ledger) ack(ctx context.Context, ids []message.EntryID) error {
 		return nil
 	}
 	var n int64
-	err := rdb.Retry(ctx, rdb.RetryPolicy{}, func(ctx context.Context) (err error) {
+	err := l.client.Retry(ctx, func(ctx context.Context) (err error) {
 		var some int64
 		some, err = l.client.Ack(ctx, l.stream, l.group, ids)
 		n += some
@@ -223,7 +223,7 @@ func (l *ledger) ack(ctx context.Context, ids []message.EntryID) error {
 func (l *ledger) ackRange(ctx context.Context, g idRange) error {
 	for after := g.after; ; {
 		var rows []rdb.PendingEntry
-		err := rdb.Retry(ctx, rdb.RetryPolicy{}, func(ctx context.Context) (err error) {
+		err := l.client.Retry(ctx, func(ctx context.Context) (err error) {
 			rows, err = l.client.Pending(ctx, l.stream, l.group, rdb.PendingQuery{After: after, To: g.to, Count: pendingPage})
 			return err
 		})

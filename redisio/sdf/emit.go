@@ -145,7 +145,7 @@ func (t *turn) reject(ctx context.Context, m message.Message, reason string, att
 	letter := message.DeadLetter{Message: m, Reason: reason, Attempts: attempts}
 	if t.cfg.ErrorStream != "" {
 		add := rdb.Add{Stream: t.cfg.ErrorStream, Fields: letter.ErrorEntry()}
-		err := rdb.Retry(ctx, rdb.RetryPolicy{}, func(ctx context.Context) error {
+		err := t.r.client.Retry(ctx, func(ctx context.Context) error {
 			return rdb.NewAdder(t.r.client).Write(ctx, []rdb.Add{add})[0]
 		})
 		if err != nil {

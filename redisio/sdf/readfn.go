@@ -55,7 +55,7 @@ func (fn *ReadFn) CreateInitialRestriction(ctx context.Context, part topic.Parti
 		return Restriction{}, err
 	}
 	var rest Restriction
-	err = rdb.Retry(ctx, rdb.RetryPolicy{}, func(ctx context.Context) (err error) {
+	err = client.Retry(ctx, func(ctx context.Context) (err error) {
 		rest, err = initialRestriction(ctx, client, &fn.Config, part)
 		return err
 	})

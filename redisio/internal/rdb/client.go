@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -15,11 +17,64 @@ import (
 )
 
 // Client speaks to one Redis deployment. It is safe for concurrent use and
-// shared by everything in the process that uses the same configuration.
+// shared by everything in the process that uses the same configuration. Its
+// connections are closed when nothing has used it for a while, and made anew
+// when something does.
 type Client struct {
 	cfg    conn.Config
-	raw    redis.UniversalClient
 	limits limits
+
+	used  atomic.Int64 // when, in ns since the Unix epoch
+	mu    sync.Mutex   // guards the making and closing of conns
+	conns atomic.Pointer[redis.UniversalClient]
+}
+
+// closeUnused is after how long without a command connections are closed. It is
+// far longer than any command takes.
+const closeUnused = 10 * time.Minute
+
+// raw returns go-redis' client, for one command or pipeline.
+func (c *Client) raw() redis.UniversalClient {
+	c.used.Store(time.Now().UnixNano())
+	if conns := c.conns.Load(); conns != nil {
+		return *conns
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if conns := c.conns.Load(); conns != nil {
+		return *conns
+	}
+	conns := connect(c.cfg)
+	c.conns.Store(&conns)
+	time.AfterFunc(closeUnused, func() { c.closeIfUnused(closeUnused) })
+	return conns
+}
+
+// closeIfUnused closes the connections if there was no command for so long, and
+// looks again later if there was.
+func (c *Client) closeIfUnused(after time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	conns := c.conns.Load()
+	if conns == nil {
+		return // closed meanwhile; whoever makes them looks after them
+	}
+	if left := after - time.Since(time.Unix(0, c.used.Load())); left > 0 {
+		time.AfterFunc(left, func() { c.closeIfUnused(after) })
+		return
+	}
+	c.conns.Store(nil)
+	_ = (*conns).Close() // there is nobody to tell
+}
+
+// close closes the connections for good: until somebody uses the client again.
+func (c *Client) close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if conns := c.conns.Swap(nil); conns != nil {
+		return (*conns).Close()
+	}
+	return nil
 }
 
 // registryKey separates configurations that differ in the literal password
@@ -46,24 +101,19 @@ func Open(cfg conn.Config) (*Client, error) {
 	if c, ok := registry.clients[key]; ok {
 		return c, nil
 	}
-	cfg = cfg.WithDefaults()
-	raw, err := connect(cfg)
-	if err != nil {
-		return nil, err
-	}
-	c := &Client{cfg: cfg, raw: raw}
+	c := &Client{cfg: cfg.WithDefaults()}
 	registry.clients[key] = c
 	return c, nil
 }
 
 // CloseAll closes every client of the process and forgets it, so that tests
-// can prove that nothing leaks. Clients handed out before are unusable.
+// can prove that nothing leaks.
 func CloseAll() error {
 	registry.Lock()
 	defer registry.Unlock()
 	var errs []error
 	for key, c := range registry.clients {
-		errs = append(errs, c.raw.Close())
+		errs = append(errs, c.close())
 		delete(registry.clients, key)
 	}
 	return errors.Join(errs...)
@@ -75,7 +125,7 @@ func (c *Client) String() string { return c.cfg.String() }
 // Ping reports whether the server can be reached and lets us in. Its error is
 // one line that names the address and the likely mend.
 func (c *Client) Ping(ctx context.Context) error {
-	return c.explain(c.raw.Ping(ctx).Err())
+	return c.explain(c.raw().Ping(ctx).Err())
 }
 
 // explain is [Explain] with what the configuration adds to it.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"example.com/beamredis/redisio/conn"
 	"example.com/beamredis/redisio/internal/redistest"
@@ -18,7 +19,7 @@ func openCommand(t *testing.T, cfg conn.Config) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c.raw.Ping(t.Context()).Err()
+	return c.raw().Ping(t.Context()).Err()
 }
 
 func TestOneClientPerConfiguration(t *testing.T) {
@@ -47,20 +48,48 @@ func TestOpenRefusesInvalidConfig(t *testing.T) {
 	}
 }
 
-func TestClosedClientsAreForgotten(t *testing.T) {
+// connections counts those of our clients at the server.
+func connections(t *testing.T, s *redistest.Server) int {
+	t.Helper()
+	list, err := s.Client().ClientList(t.Context()).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Count(list, "name="+conn.DefaultClientName)
+}
+
+func TestCloseAllLeavesNoConnection(t *testing.T) {
 	s := redistest.Start(t)
 	before := openFor(t, s)
 	if err := before.Ping(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	if n := connections(t, s); n != 1 {
+		t.Errorf("%d connections, want 1", n)
+	}
 	if err := CloseAll(); err != nil {
 		t.Fatal(err)
 	}
-	if err := before.Ping(t.Context()); err == nil {
-		t.Error("a closed client still answers")
+	pollUntil(t, "the connection is closed", func() bool { return connections(t, s) == 0 })
+	if after := openFor(t, s); after == before {
+		t.Error("the closed client was not forgotten")
 	}
-	if err := openFor(t, s).Ping(t.Context()); err != nil {
-		t.Errorf("a client opened after CloseAll: %v", err)
+}
+
+func TestUnusedConnectionsAreClosedAndMadeAgain(t *testing.T) {
+	s := redistest.Start(t)
+	c := openFor(t, s)
+	if err := c.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c.closeIfUnused(time.Hour)
+	if n := connections(t, s); n != 1 {
+		t.Errorf("%d connections of a client in use, want 1", n)
+	}
+	c.closeIfUnused(0)
+	pollUntil(t, "the connection is closed", func() bool { return connections(t, s) == 0 })
+	if err := c.Ping(t.Context()); err != nil || connections(t, s) != 1 {
+		t.Errorf("used again: %v, %d connections", err, connections(t, s))
 	}
 }
 
@@ -115,10 +144,10 @@ func TestSecretStaysOutOfErrorsAndLogs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			pipe := c.raw.Pipeline()
+			pipe := c.raw().Pipeline()
 			queued := pipe.Ping(t.Context())
 			_, pipeErr := pipe.Exec(t.Context())
-			for _, err := range []error{c.raw.Ping(t.Context()).Err(), c.Ping(t.Context()), pipeErr, queued.Err()} {
+			for _, err := range []error{c.raw().Ping(t.Context()).Err(), c.Ping(t.Context()), pipeErr, queued.Err()} {
 				if err == nil || strings.Contains(err.Error(), secret) || Classify(err) != Fatal {
 					t.Errorf("error %v, want a fatal one without the password", err)
 				}

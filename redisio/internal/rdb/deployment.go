@@ -3,6 +3,7 @@ package rdb
 import (
 	"context"
 	"errors"
+	"net"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -21,11 +22,8 @@ const (
 
 // connect makes the client of a deployment. It expects cfg with its defaults
 // filled in, and does not connect yet.
-func connect(cfg conn.Config) (redis.UniversalClient, error) {
-	opts, err := options(cfg)
-	if err != nil {
-		return nil, err
-	}
+func connect(cfg conn.Config) redis.UniversalClient {
+	opts := options(cfg)
 	switch cfg.Mode {
 	case conn.Cluster:
 		cluster := redis.NewClusterClient(clusterOptions(opts))
@@ -36,15 +34,15 @@ func connect(cfg conn.Config) (redis.UniversalClient, error) {
 		})
 		cluster.AddHook(honestErrors{cluster: true})
 		cluster.AddHook(watch)
-		return cluster, nil
+		return cluster
 	case conn.Sentinel:
 		primary := redis.NewFailoverClient(opts.Failover())
 		primary.AddHook(honestErrors{})
-		return primary, nil
+		return primary
 	}
 	single := redis.NewClient(opts.Simple())
 	single.AddHook(honestErrors{})
-	return single, nil
+	return single
 }
 
 func clusterOptions(opts *redis.UniversalOptions) *redis.ClusterOptions {
@@ -55,11 +53,8 @@ func clusterOptions(opts *redis.UniversalOptions) *redis.ClusterOptions {
 	return cluster
 }
 
-func options(cfg conn.Config) (*redis.UniversalOptions, error) {
+func options(cfg conn.Config) *redis.UniversalOptions {
 	sentinelUser, sentinelPassword, err := cfg.ResolveSentinel()
-	if err != nil {
-		return nil, err
-	}
 	opts := &redis.UniversalOptions{
 		Addrs:            cfg.Addrs(),
 		MasterName:       cfg.MasterName,
@@ -101,7 +96,10 @@ func options(cfg conn.Config) (*redis.UniversalOptions, error) {
 	if cfg.TLS {
 		opts.Dialer = dialTLS(cfg)
 	}
-	return opts, nil
+	if err != nil { // which every command is to meet, as with the other secrets
+		opts.Dialer = func(context.Context, string, string) (net.Conn, error) { return nil, err }
+	}
+	return opts
 }
 
 // noHiddenRetries keeps a cluster's client from sending a command again on its

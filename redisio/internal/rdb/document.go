@@ -139,7 +139,7 @@ func (w *DocumentWriter) Write(ctx context.Context, docs []Document) []error {
 }
 
 func (w *DocumentWriter) send(ctx context.Context, docs []Document) {
-	if _, ok := w.c.raw.(*redis.ClusterClient); ok {
+	if _, ok := w.c.raw().(*redis.ClusterClient); ok {
 		w.slots = w.slots[:0] // a command remembers its key's slot
 	}
 	w.cmds = w.cmds[:0]
@@ -148,7 +148,7 @@ func (w *DocumentWriter) send(ctx context.Context, docs []Document) {
 		w.fill(slot.args, &docs[i])
 		w.cmds = append(w.cmds, slot.cmd)
 	}
-	pipe := w.c.raw.Pipeline()
+	pipe := w.c.raw().Pipeline()
 	if err := pipe.BatchProcess(ctx, w.cmds...); err != nil {
 		fill(w.errs, err)
 		return

@@ -22,7 +22,7 @@ func (s *pipedScript) load(ctx context.Context, c *Client) error {
 	if s.loaded {
 		return nil
 	}
-	if err := s.Load(ctx, c.raw).Err(); err != nil {
+	if err := s.Load(ctx, c.raw()).Err(); err != nil {
 		return fmt.Errorf("load a script: %w", err)
 	}
 	s.loaded = true

@@ -29,7 +29,7 @@ type provocation struct {
 
 func command(args ...any) func(*testing.T, *redistest.Server, *Client) error {
 	return func(t *testing.T, _ *redistest.Server, c *Client) error {
-		return c.raw.Do(t.Context(), args...).Err()
+		return c.raw().Do(t.Context(), args...).Err()
 	}
 }
 
@@ -41,7 +41,7 @@ func after(setup [][]any, args ...any) func(*testing.T, *redistest.Server, *Clie
 				t.Fatalf("%v: %v", cmd, err)
 			}
 		}
-		return c.raw.Do(t.Context(), args...).Err()
+		return c.raw().Do(t.Context(), args...).Err()
 	}
 }
 
@@ -119,7 +119,7 @@ func writeAfterFailedSave(t *testing.T, s *redistest.Server, c *Client) error {
 	pollUntil(t, "the save has failed", func() bool {
 		return strings.Contains(plain.Info(ctx, "persistence").Val(), "rdb_last_bgsave_status:err")
 	})
-	return c.raw.Set(ctx, "k", "v", 0).Err()
+	return c.raw().Set(ctx, "k", "v", 0).Err()
 }
 
 func pingBesideEndlessScript(t *testing.T, s *redistest.Server, c *Client) error {
@@ -132,7 +132,7 @@ func pingBesideEndlessScript(t *testing.T, s *redistest.Server, c *Client) error
 	script.Go(func() { _ = plain.Eval(ctx, "while true do end", nil).Err() })
 	var err error
 	pollUntil(t, "the script is running", func() bool {
-		err = c.raw.Ping(ctx).Err()
+		err = c.raw().Ping(ctx).Err()
 		return err != nil && !errors.Is(err, os.ErrDeadlineExceeded)
 	})
 	if killErr := plain.ScriptKill(ctx).Err(); killErr != nil {
@@ -153,14 +153,14 @@ func unblockedRead(t *testing.T, s *redistest.Server, c *Client) error {
 	go func() {
 		read <- one.XRead(ctx, &redis.XReadArgs{Streams: []string{"s", "$"}, Block: time.Minute}).Err()
 	}()
-	pollUntil(t, "the read is blocked", func() bool { return c.raw.ClientUnblockWithError(ctx, id).Val() == 1 })
+	pollUntil(t, "the read is blocked", func() bool { return c.raw().ClientUnblockWithError(ctx, id).Val() == 1 })
 	return <-read
 }
 
 // transactionWith returns the error of a good command beside a bad one.
 func transactionWith(bad string) func(*testing.T, *redistest.Server, *Client) error {
 	return func(t *testing.T, _ *redistest.Server, c *Client) error {
-		pipe := c.raw.TxPipeline()
+		pipe := c.raw().TxPipeline()
 		pipe.Do(t.Context(), bad)
 		good := pipe.Get(t.Context(), "k")
 		if _, err := pipe.Exec(t.Context()); Classify(err) != Fatal {
@@ -176,7 +176,7 @@ func readFromPaused(t *testing.T, s *redistest.Server, c *Client) error {
 	}
 	s.Pause()
 	defer s.Resume()
-	return c.raw.Ping(t.Context()).Err()
+	return c.raw().Ping(t.Context()).Err()
 }
 
 func useAfterKill(t *testing.T, s *redistest.Server, c *Client) error {
@@ -184,14 +184,14 @@ func useAfterKill(t *testing.T, s *redistest.Server, c *Client) error {
 		t.Fatal(err)
 	}
 	s.Kill()
-	return c.raw.Ping(t.Context()).Err()
+	return c.raw().Ping(t.Context()).Err()
 }
 
 func lastConnectionTaken(t *testing.T, s *redistest.Server, c *Client) error {
 	if err := s.Client().ConfigSet(t.Context(), "maxclients", "1").Err(); err != nil {
 		t.Fatal(err)
 	}
-	return c.raw.Ping(t.Context()).Err()
+	return c.raw().Ping(t.Context()).Err()
 }
 
 func withoutPassword(t *testing.T, s *redistest.Server, _ *Client) error {
@@ -268,7 +268,7 @@ func TestMissingSecretIsFatal(t *testing.T) {
 func TestNamedErrorsAreRecognised(t *testing.T) {
 	s := redistest.Start(t)
 	c, ctx := openFor(t, s), t.Context()
-	if err := errors.Join(c.raw.XGroupCreateMkStream(ctx, "s", "g", "$").Err(), c.raw.Set(ctx, "text", "v", 0).Err()); err != nil {
+	if err := errors.Join(c.raw().XGroupCreateMkStream(ctx, "s", "g", "$").Err(), c.raw().Set(ctx, "text", "v", 0).Err()); err != nil {
 		t.Fatal(err)
 	}
 	named := map[string]func(error) bool{
@@ -287,7 +287,7 @@ func TestNamedErrorsAreRecognised(t *testing.T) {
 		{"no such key", []any{"xgroup", "setid", "missing", "g", "0"}},
 		{"", []any{"no-such-command"}},
 	} {
-		err := c.raw.Do(ctx, tc.cmd...).Err()
+		err := c.raw().Do(ctx, tc.cmd...).Err()
 		for name, is := range named {
 			if got := is(fmt.Errorf("wrapped: %w", err)); got != (name == tc.want) {
 				t.Errorf("%v gives %q: recognised as %s: %v", tc.cmd, err, name, got)

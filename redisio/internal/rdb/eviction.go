@@ -8,7 +8,7 @@ import (
 // EvictionPolicy returns the server's maxmemory-policy if it has a memory limit
 // and evicts keys when that is reached, and else "".
 func (c *Client) EvictionPolicy(ctx context.Context) (string, error) {
-	info, err := c.raw.Info(ctx, "memory").Result()
+	info, err := c.raw().Info(ctx, "memory").Result()
 	if err != nil {
 		return "", c.explain(err)
 	}

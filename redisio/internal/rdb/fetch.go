@@ -26,7 +26,7 @@ type Fetched struct {
 // come between them. What they take shows in the state's LastDelivered all the
 // same, which is then that of the last entry before this fetch's own.
 func (c *Client) Fetch(ctx context.Context, stream, group, consumer string, count int, noAck bool) (Fetched, error) {
-	pipe := c.raw.TxPipeline()
+	pipe := c.raw().TxPipeline()
 	state := queueState(ctx, pipe, stream)
 	read := queueRead(ctx, pipe, stream, group, consumer, count, noAck)
 	now := pipe.Time(ctx)

@@ -20,7 +20,7 @@ const LatestStart = "$"
 // stream where it is missing. It reports whether it did; a group that exists
 // stays as it is.
 func (c *Client) CreateGroup(ctx context.Context, stream, group, start string) (created bool, err error) {
-	err = c.raw.XGroupCreateMkStream(ctx, stream, group, start).Err()
+	err = c.raw().XGroupCreateMkStream(ctx, stream, group, start).Err()
 	switch {
 	case err == nil:
 		return true, nil
@@ -32,7 +32,7 @@ func (c *Client) CreateGroup(ctx context.Context, stream, group, start string) (
 
 // SetGroup moves the group's last-delivered ID to id.
 func (c *Client) SetGroup(ctx context.Context, stream, group string, id message.EntryID) error {
-	if err := c.raw.XGroupSetID(ctx, stream, group, id.String()).Err(); err != nil {
+	if err := c.raw().XGroupSetID(ctx, stream, group, id.String()).Err(); err != nil {
 		return fmt.Errorf("move group %s of %s to %s: %w", group, stream, id, err)
 	}
 	return nil
@@ -48,7 +48,7 @@ func (c *Client) Ack(ctx context.Context, stream, group string, ids []message.En
 	if len(ids) == 0 {
 		return 0, nil
 	}
-	pipe := c.raw.Pipeline()
+	pipe := c.raw().Pipeline()
 	cmds := make([]*redis.IntCmd, 0, len(ids)/ackChunk+1)
 	for len(ids) > 0 {
 		chunk := ids[:min(ackChunk, len(ids))]
@@ -102,7 +102,7 @@ func (c *Client) Pending(ctx context.Context, stream, group string, q PendingQue
 		args = append(args, q.Consumer)
 	}
 	cmd := redis.NewRawCmd(ctx, args...)
-	if err := c.raw.Process(ctx, cmd); err != nil {
+	if err := c.raw().Process(ctx, cmd); err != nil {
 		return nil, fmt.Errorf("pending of %s for group %s: %w", stream, group, err)
 	}
 	rows, err := parsePending(newParser(cmd.Val()))
@@ -157,7 +157,7 @@ func (c *Client) Claim(ctx context.Context, stream, group, consumer string, minI
 		args = append(args, "retrycount", deliveries)
 	}
 	cmd := redis.NewRawCmd(ctx, args...)
-	if err := c.raw.Process(ctx, cmd); err != nil {
+	if err := c.raw().Process(ctx, cmd); err != nil {
 		return nil, 0, fmt.Errorf("claim in %s for group %s: %w", stream, group, err)
 	}
 	entries, _, err := newParser(cmd.Val()).entries()
@@ -175,7 +175,7 @@ func (c *Client) SetDeliveries(ctx context.Context, stream, group, consumer stri
 	}
 	args := append(make([]any, 0, 8+len(ids)), "xclaim", stream, group, consumer, "0")
 	args = append(idArgs(args, ids), "retrycount", deliveries, "justid")
-	if err := c.raw.Do(ctx, args...).Err(); err != nil {
+	if err := c.raw().Do(ctx, args...).Err(); err != nil {
 		return fmt.Errorf("count deliveries in %s for group %s: %w", stream, group, err)
 	}
 	return nil
@@ -217,7 +217,7 @@ return 0`)
 // it still stands at left, goes back to to, and ids are no longer pending.
 func (c *Client) GiveBack(ctx context.Context, stream, group string, left, to message.EntryID, ids []message.EntryID) (done bool, err error) {
 	args := idArgs(append(make([]any, 0, 3+len(ids)), group, left.String(), to.String()), ids)
-	n, err := giveBack.Run(ctx, c.raw, []string{stream}, args...).Int()
+	n, err := giveBack.Run(ctx, c.raw(), []string{stream}, args...).Int()
 	if err != nil {
 		return false, fmt.Errorf("give entries of %s back to group %s: %w", stream, group, err)
 	}

@@ -68,7 +68,7 @@ func (c *Client) takeIncarnation(ctx context.Context, stream string, argv ...any
 	args = append(args, argv...)
 	for _, source := range []bool{false, true} {
 		cmd := takeIncarnation.call(ctx, args, 1, source)
-		if err = c.raw.Process(ctx, cmd); IsNoScript(err) {
+		if err = c.raw().Process(ctx, cmd); IsNoScript(err) {
 			continue
 		}
 		if err == nil && len(cmd.Val()) == 1 {

@@ -42,7 +42,7 @@ func (c *Client) maxBulk(ctx context.Context) int {
 	if time.Since(l.asked) < maxBulkFor {
 		return l.maxBulk
 	}
-	settings, err := c.raw.ConfigGet(ctx, maxBulkParameter).Result()
+	settings, err := c.raw().ConfigGet(ctx, maxBulkParameter).Result()
 	if _, isReply := reply(err); err != nil && !isReply {
 		return defaultMaxBulk
 	}

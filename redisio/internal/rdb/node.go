@@ -22,7 +22,7 @@ func (c *Client) PoolSize() int { return c.cfg.PoolSize }
 // on one node although it has no key. It does not follow MOVED; whoever tries
 // again gets the new node.
 func (c *Client) node(ctx context.Context, key string) (*redis.Client, error) {
-	switch raw := c.raw.(type) {
+	switch raw := c.raw().(type) {
 	case *redis.Client:
 		return raw, nil
 	case *redis.ClusterClient:
@@ -32,7 +32,7 @@ func (c *Client) node(ctx context.Context, key string) (*redis.Client, error) {
 		}
 		return node, nil
 	}
-	return nil, fmt.Errorf("a %T has no nodes", c.raw)
+	return nil, fmt.Errorf("a %T has no nodes", c.raw())
 }
 
 // pipelineTo returns a pipeline whose commands without a key go to the node of
@@ -105,9 +105,9 @@ func (c *Client) connTo(ctx context.Context, key string, to redirect) (*redis.Co
 
 // nodeAt returns the client of the primary at addr.
 func (c *Client) nodeAt(ctx context.Context, addr string) (node *redis.Client, err error) {
-	cluster, ok := c.raw.(*redis.ClusterClient)
+	cluster, ok := c.raw().(*redis.ClusterClient)
 	if !ok {
-		return nil, fmt.Errorf("a %T has no nodes", c.raw)
+		return nil, fmt.Errorf("a %T has no nodes", c.raw())
 	}
 	found := make(chan *redis.Client, 1)
 	err = cluster.ForEachMaster(ctx, func(_ context.Context, master *redis.Client) error {

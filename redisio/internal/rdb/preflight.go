@@ -54,7 +54,7 @@ func (c *Client) requireStreams(ctx context.Context, streams []string) error {
 	}
 	cmds := make([]*redis.StatusCmd, len(streams))
 	// Each command's own error is looked at below.
-	_, _ = c.raw.Pipelined(ctx, func(p redis.Pipeliner) error {
+	_, _ = c.raw().Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, stream := range streams {
 			cmds[i] = p.Type(ctx, stream)
 		}

@@ -72,7 +72,7 @@ func (c *Client) Range(ctx context.Context, stream string, from, to message.Entr
 		return nil, 0, nil
 	}
 	cmd := redis.NewRawCmd(ctx, "xrange", stream, from.Next().String(), to.String(), "count", count)
-	if err := c.raw.Process(ctx, cmd); err != nil {
+	if err := c.raw().Process(ctx, cmd); err != nil {
 		return nil, 0, fmt.Errorf("range of %s: %w", stream, err)
 	}
 	entries, _, err := newParser(cmd.Val()).entries()

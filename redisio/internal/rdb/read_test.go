@@ -312,7 +312,7 @@ func BenchmarkFetch1000Entries(b *testing.B) {
 		b.Fatal(err)
 	}
 	plain := func() int {
-		got, err := c.raw.XReadGroup(b.Context(), &redis.XReadGroupArgs{Group: "g", Consumer: "c", Streams: []string{"s", ">"}, Count: n, Block: -1, NoAck: true}).Result()
+		got, err := c.raw().XReadGroup(b.Context(), &redis.XReadGroupArgs{Group: "g", Consumer: "c", Streams: []string{"s", ">"}, Count: n, Block: -1, NoAck: true}).Result()
 		if err != nil {
 			b.Fatal(err)
 		}

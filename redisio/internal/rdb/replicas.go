@@ -36,7 +36,7 @@ type pipelines interface {
 // write returns an error, which only counts if it is a redirection.
 func (c *Client) durably(ctx context.Context, key string, r Replicas, write func(pipelines) error) error {
 	if r.Count == 0 {
-		_ = write(c.raw) // which follows redirections itself
+		_ = write(c.raw()) // which follows redirections itself
 		return nil
 	}
 	var to redirect

@@ -36,6 +36,11 @@ const (
 // errRetryDeadline ends the tries' context when the policy's own deadline does.
 var errRetryDeadline = errors.New("retry deadline")
 
+// Retry is [Retry] with the bounds of the client's configuration.
+func (c *Client) Retry(ctx context.Context, op func(context.Context) error) error {
+	return Retry(ctx, RetryPolicy{Deadline: c.cfg.RetryTimeout, Initial: c.cfg.RetryMin, Max: c.cfg.RetryMax}, op)
+}
+
 // Retry calls op until it succeeds, and returns nil then. It stops at once
 // with op's error, unchanged, if that is not [Retryable]; at the policy's
 // deadline with an error that says for how long it tried and wraps op's last

@@ -67,7 +67,7 @@ type State struct {
 // another from a server whose memory is full: see [Client.Fetch]. That either
 // is missing is no error.
 func (c *Client) State(ctx context.Context, stream, group string) (State, error) {
-	pipe := c.raw.TxPipeline()
+	pipe := c.raw().TxPipeline()
 	cmds := queueState(ctx, pipe, stream)
 	now := pipe.Time(ctx)
 	err := execTx(ctx, pipe)

@@ -67,12 +67,9 @@ func clientOf(t *testing.T, s *redistest.Server, protocol int) *Client {
 	cfg := s.Config().WithDefaults()
 	cfg.ReadTimeout = 2 * time.Second
 	cfg.Protocol = protocol
-	raw, err := connect(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = raw.Close() })
-	return &Client{cfg: cfg, raw: raw}
+	c := &Client{cfg: cfg}
+	t.Cleanup(func() { _ = c.close() })
+	return c
 }
 
 // do runs commands, each given as one line, on the plain client.

@@ -41,7 +41,7 @@ func (v Version) String() string {
 // gets the unknown version and no error: that costs early messages, nothing
 // else.
 func (c *Client) ServerVersion(ctx context.Context) (Version, error) {
-	info, err := c.raw.Info(ctx, "server").Result()
+	info, err := c.raw().Info(ctx, "server").Result()
 	if IsNoPermission(err) {
 		return Version{}, nil
 	}

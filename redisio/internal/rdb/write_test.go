@@ -151,7 +151,7 @@ func TestARefusedMultiFailsTheBatchAndLeavesTheClientInStep(t *testing.T) {
 				t.Errorf("entry %d: %v (%v), want a fatal NOPERM", i, err, ClassifyAdd(err))
 			}
 		}
-		if got, err := a.c.raw.Echo(t.Context(), "hello").Result(); got != "hello" {
+		if got, err := a.c.raw().Echo(t.Context(), "hello").Result(); got != "hello" {
 			t.Fatalf("ECHO hello = %q, %v", got, err)
 		}
 	}
@@ -269,7 +269,7 @@ func transaction(b *testing.B, a *Adder, adds []Add) {
 }
 
 func plainPipeline(b *testing.B, a *Adder, adds []Add) {
-	pipe := a.c.raw.Pipeline()
+	pipe := a.c.raw().Pipeline()
 	for i := range adds {
 		_ = pipe.Process(b.Context(), a.prepare(b.Context(), i, &adds[i])) // a pipeline only queues
 	}

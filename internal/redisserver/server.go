@@ -19,6 +19,7 @@ import (
 const (
 	binary       = "redis-server"
 	logFile      = "redis.log"
+	sentinelFile = "sentinel.conf"
 	pollInterval = 5 * time.Millisecond
 	stopTimeout  = 5 * time.Second
 	// portTries bounds how often another free port is tried when somebody
@@ -43,9 +44,33 @@ type Options struct {
 	Durable bool
 	// Password is required of the default user; empty means none.
 	Password string
+	// TLS makes the server's port one for TLS; nil: a plain one.
+	TLS *TLS
+	// Sentinel runs a sentinel with this configuration, of which it keeps its
+	// own version in Dir; empty: a server.
+	Sentinel string
 	// Args are given to redis-server as they are, such as "--maxmemory", "8mb".
 	// They must not redirect the log.
 	Args []string
+}
+
+// TLS names the PEM files of a server that speaks TLS, to clients, to its
+// replicas and to the other nodes of its cluster.
+type TLS struct {
+	CA, Cert, Key string
+	// ClientCerts makes it want a certificate of every client.
+	ClientCerts bool
+}
+
+func (t *TLS) args(port string) []string {
+	auth := "no"
+	if t.ClientCerts {
+		auth = "yes"
+	}
+	return []string{
+		"--port", "0", "--tls-port", port, "--tls-ca-cert-file", t.CA, "--tls-cert-file", t.Cert, "--tls-key-file", t.Key,
+		"--tls-auth-clients", auth, "--tls-replication", "yes", "--tls-cluster", "yes",
+	}
 }
 
 // Server is a redis-server process. Its methods may be called from any
@@ -67,11 +92,14 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 	}
 	var lastErr error
 	for range portTries {
-		port, err := freePort()
+		port, err := FreePort()
 		if err != nil {
 			return nil, err
 		}
 		s := &Server{opts: opts, port: port}
+		if err := s.writeSentinelFile(); err != nil {
+			return nil, err
+		}
 		if lastErr = s.launch(ctx); lastErr == nil {
 			return s, nil
 		}
@@ -82,7 +110,19 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 	return nil, lastErr
 }
 
-func freePort() (int, error) {
+// writeSentinelFile is done once: a sentinel keeps what it learns in its file.
+func (s *Server) writeSentinelFile() error {
+	if s.opts.Sentinel == "" {
+		return nil
+	}
+	if err := os.WriteFile(filepath.Join(s.opts.Dir, sentinelFile), []byte(s.opts.Sentinel), 0o600); err != nil {
+		return fmt.Errorf("redisserver: configuration of the sentinel: %w", err)
+	}
+	return nil
+}
+
+// FreePort returns a loopback port that nobody listens on at this moment.
+func FreePort() (int, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, fmt.Errorf("redisserver: no free port: %w", err)
@@ -169,7 +209,12 @@ func (s *Server) launch(ctx context.Context) error {
 }
 
 func (s *Server) args() []string {
-	args := []string{"--bind", "127.0.0.1", "--save", ""}
+	args := []string{"--bind", "127.0.0.1"}
+	if s.opts.Sentinel == "" {
+		args = append(args, "--save", "")
+	} else {
+		args = append([]string{filepath.Join(s.opts.Dir, sentinelFile), "--sentinel"}, args...)
+	}
 	if s.opts.Durable {
 		// "no" still writes before it replies, which is what a killed process
 		// needs; "everysec" puts the write off while an fsync is running.
@@ -179,7 +224,13 @@ func (s *Server) args() []string {
 		args = append(args, "--requirepass", s.opts.Password)
 	}
 	args = append(args, s.opts.Args...)
-	return append(args, "--port", strconv.Itoa(s.port), "--dir", s.opts.Dir, "--logfile", logFile, "--daemonize", "no")
+	port := strconv.Itoa(s.port)
+	if s.opts.TLS != nil {
+		args = append(args, s.opts.TLS.args(port)...)
+	} else {
+		args = append(args, "--port", port)
+	}
+	return append(args, "--dir", s.opts.Dir, "--logfile", logFile, "--daemonize", "no")
 }
 
 // awaitReady polls the server's own log. An answer on the port would not do:
@@ -191,7 +242,7 @@ func awaitReady(ctx context.Context, p *process, logPath string) error {
 		switch {
 		case err != nil:
 			return err
-		case bytes.Contains(log, []byte("Ready to accept connections")) && !exited:
+		case isReady(log) && !exited:
 			return nil
 		case bytes.Contains(log, []byte("Address already in use")):
 			return errPortTaken
@@ -202,6 +253,10 @@ func awaitReady(ctx context.Context, p *process, logPath string) error {
 			return fmt.Errorf("not ready: %w: %s", err, tail(log))
 		}
 	}
+}
+
+func isReady(log []byte) bool {
+	return bytes.Contains(log, []byte("Ready to accept connections")) || bytes.Contains(log, []byte("# +monitor master"))
 }
 
 func pause(ctx context.Context) error {

@@ -4,9 +4,9 @@
 package redistest
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"net/url"
 	"os"
 	"path/filepath"
 	"testing"
@@ -28,18 +28,90 @@ type Server struct {
 	server *redisserver.Server
 	cfg    conn.Config
 	client *redis.Client
+
+	password string // of the default user
 }
 
-// Option changes how [Start] runs the server.
-type Option func(*redisserver.Options)
+// settings are what options change.
+type settings struct {
+	redisserver.Options
+	certs    *Certificates
+	user     string
+	password string // of user
+	// sentinelPassword is what sentinels want; plainPassword is that of the
+	// plain client of one that is being started.
+	sentinelPassword, plainPassword string
+}
+
+// Option changes how [Start], [StartCluster] and [StartSentinels] run servers.
+type Option func(*settings)
+
+func newSettings(t testing.TB, opts []Option) *settings {
+	t.Helper()
+	s := &settings{Options: redisserver.Options{Dir: t.TempDir()}}
+	for _, opt := range opts {
+		opt(s)
+	}
+	return s
+}
+
+// config is the configuration that fits, without addresses.
+func (s *settings) config(t testing.TB) conn.Config {
+	t.Helper()
+	cfg := conn.Config{Username: s.user}
+	if password := cmp.Or(s.password, s.Password); password != "" {
+		cfg.PasswordFile = writePassword(t, s.Dir, password)
+	}
+	if s.TLS != nil {
+		cfg.TLS, cfg.TLSCA = true, s.certs.CA
+		if s.TLS.ClientCerts {
+			cfg.TLSCert, cfg.TLSKey = s.certs.ClientCert, s.certs.ClientKey
+		}
+	}
+	return cfg
+}
+
+func writePassword(t testing.TB, dir, password string) (path string) {
+	t.Helper()
+	path = filepath.Join(dir, "password")
+	if err := os.WriteFile(path, []byte(password+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
 
 // Args gives arguments to redis-server, such as Args("--maxmemory", "8mb").
 func Args(args ...string) Option {
-	return func(o *redisserver.Options) { o.Args = append(o.Args, args...) }
+	return func(o *settings) { o.Args = append(o.Args, args...) }
 }
 
 // Durable keeps the data across [Server.Kill] and [Server.Restart].
-func Durable() Option { return func(o *redisserver.Options) { o.Durable = true } }
+func Durable() Option { return func(o *settings) { o.Durable = true } }
+
+// User adds an ACL user with the given rules, such as "+@all", "~*". Configs
+// are then for that user; plain clients stay the default user.
+func User(name, password string, rules ...string) Option {
+	return func(o *settings) {
+		o.user, o.password = name, password
+		o.Args = append(append(o.Args, "--user", name, "on", ">"+password), rules...)
+	}
+}
+
+// SentinelPassword is wanted by the sentinels of [StartSentinels], of clients and
+// of each other.
+func SentinelPassword(p string) Option { return func(o *settings) { o.sentinelPassword = p } }
+
+// TLS has servers speak TLS only.
+func TLS(c *Certificates) Option {
+	return func(o *settings) {
+		o.certs, o.TLS = c, &redisserver.TLS{CA: c.CA, Cert: c.Cert, Key: c.Key}
+	}
+}
+
+// MutualTLS is [TLS] with servers that want a certificate of every client.
+func MutualTLS(c *Certificates) Option {
+	return func(o *settings) { TLS(c)(o); o.TLS.ClientCerts = true }
+}
 
 // JSON loads RedisJSON's module, see [redisserver.JSONModule]. Without one the
 // test is skipped, or fails where the environment says CI=true.
@@ -57,42 +129,33 @@ func JSON(t testing.TB) Option {
 
 // Password makes the default user's password p. [Server.URL] and
 // [Server.Config] then refer to a file that holds it.
-func Password(p string) Option { return func(o *redisserver.Options) { o.Password = p } }
+func Password(p string) Option {
+	return func(o *settings) {
+		o.Password = p
+		o.Args = append(o.Args, "--masterauth", p)
+	}
+}
 
 // Start runs a server for t on a free loopback port, with its data in a
 // temporary folder, and ends it with t. Without a redis-server on the PATH the
 // test is skipped, or fails where the environment says CI=true.
 func Start(t testing.TB, opts ...Option) *Server {
 	t.Helper()
-	o := redisserver.Options{Dir: t.TempDir()}
-	for _, opt := range opts {
-		opt(&o)
-	}
+	o := newSettings(t, opts)
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	server, err := redisserver.Start(ctx, o)
+	server, err := redisserver.Start(ctx, o.Options)
 	if errors.Is(err, redisserver.ErrNotInstalled) && os.Getenv("CI") != "true" {
 		t.Skipf("SKIPPED, this proves nothing: %v (Debian: apt-get install redis-server)", err)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{t: t, server: server, cfg: conn.Config{Addr: server.Addr()}}
+	s := &Server{t: t, server: server, cfg: o.config(t), password: o.Password}
+	s.cfg.Addr = server.Addr()
 	t.Cleanup(s.stop)
-	s.setPassword(o.Dir, o.Password)
+	s.client = redis.NewClient(&redis.Options{Addr: s.Addr(), Password: cmp.Or(o.plainPassword, o.Password), TLSConfig: o.certs.clientTLS(t)})
 	return s
-}
-
-func (s *Server) setPassword(dir, password string) {
-	opts := &redis.Options{Addr: s.Addr(), Password: password}
-	s.client = redis.NewClient(opts)
-	if password == "" {
-		return
-	}
-	s.cfg.PasswordFile = filepath.Join(dir, "password")
-	if err := os.WriteFile(s.cfg.PasswordFile, []byte(password+"\n"), 0o600); err != nil {
-		s.t.Fatal(err)
-	}
 }
 
 func (s *Server) stop() {
@@ -111,13 +174,7 @@ func (s *Server) Addr() string { return s.server.Addr() }
 func (s *Server) Config() conn.Config { return s.cfg }
 
 // URL is what conn.ParseURL makes [Server.Config] of.
-func (s *Server) URL() string {
-	u := url.URL{Scheme: "redis", Host: s.Addr()}
-	if s.cfg.PasswordFile != "" {
-		u.RawQuery = url.Values{"password_file": {s.cfg.PasswordFile}}.Encode()
-	}
-	return u.String()
-}
+func (s *Server) URL() string { return s.cfg.String() }
 
 // Pid is the process ID of the server, for measuring it.
 func (s *Server) Pid() int { return s.server.Pid() }

@@ -1,0 +1,241 @@
+package redistest
+
+import (
+	"context"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"example.com/beamredis/internal/redisserver"
+	"example.com/beamredis/redisio/conn"
+)
+
+const (
+	primaries = 3
+	slots     = 16384
+	// nodeTimeout is after how long a cluster gives up a node that is silent.
+	nodeTimeout = 1500 * time.Millisecond
+	// patience bounds every wait for a deployment to take a shape.
+	patience = time.Minute
+)
+
+// Cluster is a Redis cluster of three primaries with a replica each, which
+// lives as long as its test.
+type Cluster struct {
+	t      testing.TB
+	nodes  []*Server
+	client *redis.ClusterClient
+	cfg    conn.Config
+}
+
+// StartCluster runs a cluster for t, and returns when it is complete. Its nodes
+// keep their data when they are killed and restarted.
+func StartCluster(t testing.TB, opts ...Option) *Cluster {
+	t.Helper()
+	c := &Cluster{t: t}
+	buses := make([]string, 2*primaries)
+	for i := range buses {
+		buses[i] = freePort(t)
+		node := Start(t, append(opts[:len(opts):len(opts)], Durable(), Args("--repl-diskless-sync-delay", "0", "--cluster-enabled", "yes", "--cluster-port", buses[i],
+			"--cluster-node-timeout", strconv.FormatInt(nodeTimeout.Milliseconds(), 10)))...)
+		c.nodes = append(c.nodes, node)
+	}
+	c.form(buses)
+	c.cfg = c.nodes[0].cfg
+	c.cfg.Mode, c.cfg.Addr = conn.Cluster, addrs(c.nodes)
+	s := newSettings(t, opts)
+	c.client = redis.NewClusterClient(&redis.ClusterOptions{
+		Addrs: c.cfg.Addrs(), Password: s.Password, TLSConfig: s.certs.clientTLS(t), ClusterStateReloadInterval: time.Second,
+	})
+	t.Cleanup(func() { _ = c.client.Close() })
+	return c
+}
+
+func freePort(t testing.TB) string {
+	t.Helper()
+	port, err := redisserver.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strconv.Itoa(port)
+}
+
+func addrs(servers []*Server) string {
+	list := make([]string, len(servers))
+	for i, s := range servers {
+		list[i] = s.Addr()
+	}
+	return strings.Join(list, ",")
+}
+
+func (c *Cluster) form(buses []string) {
+	c.t.Helper()
+	for i, node := range c.nodes[:primaries] {
+		c.do(node, "cluster", "addslotsrange", i*slots/primaries, (i+1)*slots/primaries-1)
+	}
+	for i, node := range c.nodes[1:] {
+		host, port, _ := net.SplitHostPort(node.Addr())
+		c.do(c.nodes[0], "cluster", "meet", host, port, buses[i+1])
+	}
+	for _, node := range c.nodes {
+		c.await("the nodes know each other", func() bool {
+			return strings.Contains(clusterInfo(node), "cluster_known_nodes:"+strconv.Itoa(len(c.nodes)))
+		})
+	}
+	for i, node := range c.nodes[primaries:] {
+		id := c.id(c.nodes[i])
+		c.await("the replica takes its primary", func() bool {
+			return node.client.Do(context.Background(), "cluster", "replicate", id).Err() == nil
+		})
+	}
+	c.AwaitHealthy()
+}
+
+// AwaitHealthy waits until every node that answers says that the cluster is
+// well, and every replica follows its primary.
+func (c *Cluster) AwaitHealthy() {
+	c.t.Helper()
+	for _, node := range c.nodes {
+		c.await("the cluster is well", func() bool {
+			info := clusterInfo(node)
+			if !strings.Contains(info, "cluster_slots_ok:"+strconv.Itoa(slots)) || !strings.Contains(info, "cluster_state:ok") {
+				return false
+			}
+			replication, err := node.client.Info(context.Background(), "replication").Result()
+			return err == nil && (strings.Contains(replication, "role:master") || strings.Contains(replication, "master_link_status:up"))
+		})
+	}
+}
+
+func clusterInfo(node *Server) string {
+	info, err := node.client.ClusterInfo(context.Background()).Result()
+	if err != nil {
+		return ""
+	}
+	return info
+}
+
+// Nodes are all servers, the first three of which began as primaries.
+func (c *Cluster) Nodes() []*Server { return c.nodes }
+
+// Config is the configuration that reaches the cluster.
+func (c *Cluster) Config() conn.Config { return c.cfg }
+
+// URL is what conn.ParseURL makes [Cluster.Config] of.
+func (c *Cluster) URL() string { return c.cfg.String() }
+
+// Client is a plain go-redis client of the cluster, closed with the test.
+func (c *Cluster) Client() *redis.ClusterClient { return c.client }
+
+// PrimaryOf returns the server that has key now.
+func (c *Cluster) PrimaryOf(key string) *Server {
+	c.t.Helper()
+	var owner *Server
+	c.await("the primary of "+key+" is known", func() bool {
+		slot, err := c.client.ClusterKeySlot(context.Background(), key).Result()
+		if err == nil {
+			owner = c.ownerOf(int(slot))
+		}
+		return owner != nil
+	})
+	return owner
+}
+
+// ownerOf asks all nodes, of which those that were dead may say what is past:
+// the owner has to agree.
+func (c *Cluster) ownerOf(slot int) *Server {
+	for _, node := range c.nodes {
+		shards, err := node.client.ClusterSlots(context.Background()).Result()
+		if err != nil {
+			continue
+		}
+		for _, s := range shards {
+			if s.Start <= slot && slot <= s.End && len(s.Nodes) > 0 && s.Nodes[0].Addr == node.Addr() && isPrimary(node) {
+				return node
+			}
+		}
+	}
+	return nil
+}
+
+func isPrimary(node *Server) bool {
+	info, err := node.client.Info(context.Background(), "replication").Result()
+	return err == nil && strings.Contains(info, "role:master")
+}
+
+// AwaitPrimaryOf waits until a server other than old has key.
+func (c *Cluster) AwaitPrimaryOf(key string, old *Server) *Server {
+	c.t.Helper()
+	var now *Server
+	c.await("another node takes over "+key, func() bool { now = c.PrimaryOf(key); return now != old })
+	return now
+}
+
+// MoveSlot moves the slot of key, keys and all, to another primary, as resharding
+// does, while others use it.
+func (c *Cluster) MoveSlot(key string, to *Server) {
+	c.t.Helper()
+	from := c.PrimaryOf(key)
+	slot, err := c.client.ClusterKeySlot(context.Background(), key).Result()
+	c.must("slot of "+key, err)
+	fromID, toID := c.id(from), c.id(to)
+	c.do(to, "cluster", "setslot", slot, "importing", fromID)
+	c.do(from, "cluster", "setslot", slot, "migrating", toID)
+	host, port, _ := net.SplitHostPort(to.Addr())
+	for {
+		keys, err := from.client.ClusterGetKeysInSlot(context.Background(), int(slot), 100).Result()
+		c.must("keys in the slot", err)
+		if len(keys) == 0 {
+			break
+		}
+		args := []any{"migrate", host, port, "", 0, 10_000}
+		if from.password != "" {
+			args = append(args, "auth", from.password)
+		}
+		args = append(args, "keys")
+		for _, k := range keys {
+			args = append(args, k)
+		}
+		c.do(from, args...)
+	}
+	for _, node := range []*Server{to, from} { // in this order the slot is never without an owner
+		c.do(node, "cluster", "setslot", slot, "node", toID)
+	}
+	c.await("all nodes know of the move", func() bool { return c.ownerOf(int(slot)) == to })
+}
+
+func (c *Cluster) id(node *Server) string {
+	c.t.Helper()
+	id, err := node.client.Do(context.Background(), "cluster", "myid").Text()
+	c.must("id of a node", err)
+	return id
+}
+
+func (c *Cluster) do(node *Server, args ...any) {
+	c.t.Helper()
+	err := node.client.Do(context.Background(), args...).Err()
+	c.must(args[0].(string)+" at "+node.Addr(), err)
+}
+
+func (c *Cluster) must(what string, err error) {
+	c.t.Helper()
+	if err != nil {
+		c.t.Fatalf("redistest: %s: %v", what, err)
+	}
+}
+
+func (c *Cluster) await(what string, ok func() bool) { c.t.Helper(); await(c.t, what, ok) }
+
+// await polls until ok, or fails t.
+func await(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("redistest: not within %v: %s", patience, what)
+		}
+	}
+}

@@ -149,17 +149,35 @@ func (c *Cluster) PrimaryOf(key string) *Server {
 // the owner has to agree.
 func (c *Cluster) ownerOf(slot int) *Server {
 	for _, node := range c.nodes {
-		shards, err := node.client.ClusterSlots(context.Background()).Result()
-		if err != nil {
-			continue
-		}
-		for _, s := range shards {
-			if s.Start <= slot && slot <= s.End && len(s.Nodes) > 0 && s.Nodes[0].Addr == node.Addr() && isPrimary(node) {
-				return node
-			}
+		nodes, err := node.client.ClusterNodes(context.Background()).Result()
+		if err == nil && isPrimary(node) && ownSlots(nodes, slot) {
+			return node
 		}
 	}
 	return nil
+}
+
+// ownSlots looks into a reply of CLUSTER NODES whether the node that gave it
+// has slot. Its own line ends with its slots: 5 7-9 [11->-id].
+func ownSlots(nodes string, slot int) bool {
+	for line := range strings.Lines(nodes) {
+		words := strings.Fields(line)
+		if len(words) < 8 || !strings.Contains(words[2], "myself") {
+			continue
+		}
+		for _, r := range words[8:] {
+			first, last, isRange := strings.Cut(r, "-")
+			if !isRange {
+				last = first
+			}
+			from, err1 := strconv.Atoi(first)
+			to, err2 := strconv.Atoi(last)
+			if err1 == nil && err2 == nil && from <= slot && slot <= to {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func isPrimary(node *Server) bool {

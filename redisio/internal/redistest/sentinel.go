@@ -31,12 +31,12 @@ func StartSentinels(t testing.TB, opts ...Option) *Sentinels {
 	t.Helper()
 	s := &Sentinels{t: t}
 	settings := newSettings(t, opts)
-	serverOpts := append(opts[:len(opts):len(opts)], Durable(), Args("--repl-diskless-sync-delay", "0"))
-	primary := Start(t, serverOpts...)
+	opts = append(opts, Durable(), Args("--repl-diskless-sync-delay", "0"))
+	primary := Start(t, opts...)
 	s.servers = []*Server{primary}
 	host, port, _ := net.SplitHostPort(primary.Addr())
 	for range 2 {
-		s.servers = append(s.servers, Start(t, append(serverOpts[:len(serverOpts):len(serverOpts)], Args("--replicaof", host, port))...))
+		s.servers = append(s.servers, Start(t, append(opts[:len(opts):len(opts)], Args("--replicaof", host, port))...))
 	}
 	for _, replica := range s.servers[1:] {
 		await(t, "the replica follows", func() bool {

@@ -2,7 +2,6 @@ package redisio
 
 import (
 	"errors"
-	"fmt"
 	"reflect"
 	"slices"
 
@@ -100,28 +99,22 @@ func documentConfig(s beam.Scope, c Conn, format sinks.Format, write string, tak
 	return cfg, e, errors.Join(errs...)
 }
 
+// sharedOptions are those that documents have in common with streams.
+var sharedOptions = []string{
+	"WithBatchBytes", "WithBatchCount", "WithErrorStream", "WithFlushAtBundleEnd", "WithFlushConcurrency", "WithFlushInterval", "WithWriteRetry",
+}
+
 // shareOptions sets what documents have in common with streams, and refuses
 // options that are about streams alone.
 func shareOptions(cfg *sinks.DocumentConfig, write string, opts []WriteOption) (errs []error) {
 	var shared sinks.WriteConfig
-	for i, o := range opts {
+	for _, o := range opts {
+		if !slices.Contains(sharedOptions, o.optionName()) {
+			errs = append(errs, notFor(o.optionName(), write))
+			continue
+		}
 		errs = append(errs, o.applyWrite(&shared))
-		cfg.Batch, cfg.ErrorStream = shared.Batch, shared.ErrorStream
-		if field := setBeside(shared, "Batch", "ErrorStream"); field != "" {
-			errs = append(errs, fmt.Errorf("option %d (%s) is about streams: %s has no use for it", i+1, field, write))
-		}
-		shared = sinks.WriteConfig{Batch: shared.Batch, ErrorStream: shared.ErrorStream}
 	}
+	cfg.Batch, cfg.ErrorStream, cfg.Concurrency = shared.Batch, shared.ErrorStream, shared.Concurrency
 	return append(errs, checkFlush(cfg.Batch))
-}
-
-// setBeside returns a field of cfg that is set, beside the known ones.
-func setBeside(cfg sinks.WriteConfig, known ...string) string {
-	v := reflect.ValueOf(cfg)
-	for i := range v.NumField() {
-		if name := v.Type().Field(i).Name; !slices.Contains(known, name) && !v.Field(i).IsZero() {
-			return name
-		}
-	}
-	return ""
 }

@@ -40,6 +40,8 @@ func (o elementOption) applyWrite(cfg *sinks.WriteConfig) error {
 	return o.write(cfg)
 }
 
+func (o elementOption) optionName() string { return o.name }
+
 func notFor(option, write string) error { return fmt.Errorf("%s: %s has no use for it", option, write) }
 
 // WithKey has fn tell the key of an element. fn must be a named, registered

@@ -82,18 +82,29 @@ func areMessages(msgs beam.PCollection) error {
 // WriteOption sets an option of [Write].
 type WriteOption interface {
 	applyWrite(*sinks.WriteConfig) error
+	// optionName is what errors call the option.
+	optionName() string
 }
 
-type writeOption func(*sinks.WriteConfig) error
+type writeOption struct {
+	name string
+	set  func(*sinks.WriteConfig) error
+}
 
-func (f writeOption) applyWrite(cfg *sinks.WriteConfig) error { return f(cfg) }
+func (o writeOption) applyWrite(cfg *sinks.WriteConfig) error { return o.set(cfg) }
+
+func (o writeOption) optionName() string { return o.name }
 
 func (name errorStream) applyWrite(cfg *sinks.WriteConfig) error {
 	cfg.ErrorStream = string(name)
 	return notEmpty("WithErrorStream", string(name))
 }
 
+func (errorStream) optionName() string { return "WithErrorStream" }
+
 func (name keyField) applyWrite(cfg *sinks.WriteConfig) error {
 	cfg.KeyField = string(name)
 	return nil
 }
+
+func (keyField) optionName() string { return "WithKeyField" }

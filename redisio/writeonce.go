@@ -35,7 +35,7 @@ var idempotenceName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
 // The state is kept in Redis beside each stream. docs/idempotence.md says what
 // is guaranteed and what it costs.
 func WithIdempotence(name string) WriteOption {
-	return onceOption(func(cfg *sinks.WriteConfig) error {
+	return onceOption("WithIdempotence", func(cfg *sinks.WriteConfig) error {
 		cfg.Once.Name = name
 		return inOption("WithIdempotence", CheckIdempotenceName(name))
 	})
@@ -54,7 +54,7 @@ func CheckIdempotenceName(name string) error {
 // after the last write to a stream: at least the age of the oldest checkpoint
 // or savepoint that a job is ever restored from. Default: 7 days.
 func WithIdempotenceTTL(d time.Duration) WriteOption {
-	return onceOption(func(cfg *sinks.WriteConfig) error {
+	return onceOption("WithIdempotenceTTL", func(cfg *sinks.WriteConfig) error {
 		cfg.Once.TTL = d
 		if d < time.Millisecond {
 			return fmt.Errorf("WithIdempotenceTTL: %v is less than a millisecond", d)
@@ -68,7 +68,7 @@ func WithIdempotenceTTL(d time.Duration) WriteOption {
 // which is what is written between two checkpoints. Redis holds up to twice as
 // many, about 80 bytes each. Default: 1,000,000.
 func WithIdempotenceWindow(n int) WriteOption {
-	return onceOption(func(cfg *sinks.WriteConfig) error {
+	return onceOption("WithIdempotenceWindow", func(cfg *sinks.WriteConfig) error {
 		cfg.Once.Window = n
 		return positive("WithIdempotenceWindow", n)
 	})
@@ -79,21 +79,21 @@ func WithIdempotenceWindow(n int) WriteOption {
 // fn is a named function registered with register.Function1x1. Keys are
 // remembered one by one, see [WithIdempotenceWindow].
 func WithIdempotenceKey(fn func(Message) string) WriteOption {
-	return onceOption(func(cfg *sinks.WriteConfig) (err error) {
+	return onceOption("WithIdempotenceKey", func(cfg *sinks.WriteConfig) (err error) {
 		cfg.OnceKey, err = encodedFunc("WithIdempotenceKey", fn)
 		return err
 	})
 }
 
 // onceOption makes sure that there is something to set.
-func onceOption(set func(*sinks.WriteConfig) error) WriteOption {
-	return writeOption(func(cfg *sinks.WriteConfig) error {
+func onceOption(name string, set func(*sinks.WriteConfig) error) WriteOption {
+	return writeOption{name, func(cfg *sinks.WriteConfig) error {
 		if cfg.Once == nil {
 			// Two sinks of a pipeline differ in it, whatever their names.
 			cfg.Once = &sinks.OnceOptions{Sink: strconv.FormatUint(rand.Uint64(), 36)}
 		}
 		return set(cfg)
-	})
+	}}
 }
 
 func checkOnce(cfg *sinks.WriteConfig) error {

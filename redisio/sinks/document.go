@@ -53,6 +53,9 @@ type DocumentConfig struct {
 	// ErrorStream is the stream key that dead letters are added to; empty: none.
 	ErrorStream string
 	Batch       BatchOptions
+	// Concurrency is how many batches, of different keys, may be on their way at
+	// once; 0 means 1.
+	Concurrency int
 }
 
 // WriteDocuments writes the elements of col, values or pairs of a string and a
@@ -81,9 +84,7 @@ type DocumentFn struct {
 
 	keyOf    func(elem any) (string, error)
 	encode   encoder
-	writer   documentWriter
-	batcher  *batcher[document]
-	delivery *delivery[document]
+	lanes    []*documentLane
 	burial   burial
 	reported tally
 }
@@ -95,8 +96,9 @@ type KeyedDocumentFn struct{ DocumentFn }
 type document struct {
 	rdb.Document
 	ts beam.EventTime
-	// message is the element, if it is a message, for its dead letter.
-	message *message.Message
+	// message is the element, if it is a message.Message, for its dead letter: as
+	// the runner handed it over, since a copy would be one more on the heap.
+	message any
 	// letter is an entry for the error stream, in place of the document.
 	letter []message.Field
 }
@@ -119,23 +121,11 @@ func (d *DocumentFn) Setup() error {
 		return err
 	}
 	d.keyOf, d.encode = d.keyFunc(), d.encoder()
-	d.writer = documentWriter{letters: rdb.NewAdder(client), errorStream: d.ErrorStream}
-	if d.Format == Hash {
-		d.writer.documents = rdb.NewHashWriter(client, d.TTL, d.Replace)
-	} else {
-		d.writer.documents = rdb.NewJSONWriter(client, d.Path, d.TTL)
-	}
 	d.burial = burial{collect: d.CollectFailed, errorStream: d.ErrorStream}
-	d.delivery = &delivery[document]{
-		try:         d.writer.write,
-		bury:        d.bury,
-		destination: d.destination,
-		explain:     func(err error) error { return rdb.Explain(err, d.Conn.WithDefaults().Addr) },
-		deadline:    d.Batch.WithDefaults().Deadline,
-		now:         time.Now,
-		sleep:       sleepContext,
+	d.lanes = nil
+	for range max(1, d.Concurrency) {
+		d.lanes = append(d.lanes, newDocumentLane(d, client))
 	}
-	d.batcher = newBatcher(d.Batch, d.delivery.run)
 	return nil
 }
 
@@ -164,7 +154,9 @@ func (d *DocumentFn) keyFunc() func(any) (string, error) {
 
 // StartBundle begins a bundle.
 func (d *DocumentFn) StartBundle(ctx context.Context, _ func(beam.EventTime, message.DeadLetter)) {
-	d.batcher.Start(ctx)
+	for _, l := range d.lanes {
+		l.batcher.Start(ctx)
+	}
 	d.burial.take()
 }
 
@@ -186,12 +178,13 @@ func (d *DocumentFn) process(ts beam.EventTime, key string, fault error, elem an
 		d.burial.emit(emit)
 	}
 	doc := document{Document: rdb.Document{Key: d.KeyPrefix + key}, ts: ts}
-	if m, ok := elem.(message.Message); ok {
-		doc.message = &m
+	if _, ok := elem.(message.Message); ok {
+		doc.message = elem
 	}
 	if fault == nil {
 		fault = d.fill(&doc, key, elem)
 	}
+	lane := laneOf(d.lanes, doc.Key)
 	if fault != nil {
 		instead, ok, err := d.bury(doc, fault, 0)
 		if err != nil || !ok {
@@ -199,14 +192,14 @@ func (d *DocumentFn) process(ts beam.EventTime, key string, fault error, elem an
 		}
 		doc = instead
 	}
-	return d.batcher.Add(doc, doc.size())
+	return lane.batcher.Add(doc, doc.size())
 }
 
 // FinishBundle returns when every element of the bundle is written or a dead
 // letter; its error says what was lost.
 func (d *DocumentFn) FinishBundle(ctx context.Context, emit func(beam.EventTime, message.DeadLetter)) error {
-	err := d.batcher.Finish(ctx)
-	d.reported.report(ctx, tally{written: d.delivery.written.Load(), deadLetters: d.burial.count.Load(), retries: d.delivery.retries.Load()})
+	err := finishAll(d.lanes, func(l *documentLane) error { return l.batcher.Finish(ctx) })
+	d.report(ctx)
 	if err != nil {
 		return err
 	}
@@ -217,7 +210,7 @@ func (d *DocumentFn) FinishBundle(ctx context.Context, emit func(beam.EventTime,
 // Teardown ends whatever a failed bundle left running. The client stays: it is
 // shared by the process.
 func (d *DocumentFn) Teardown() {
-	if d.batcher != nil {
-		d.batcher.Stop()
+	for _, l := range d.lanes {
+		l.batcher.Stop()
 	}
 }

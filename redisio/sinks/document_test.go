@@ -377,3 +377,45 @@ func TestTheKeyedFnTakesThePairsKey(t *testing.T) {
 		t.Errorf("dead letters %+v, want one for the empty key", dead)
 	}
 }
+
+func TestLanesWriteAtOnceAndTheLastDocumentOfAKeyStays(t *testing.T) {
+	eachFormat(t, func(t *testing.T, server *redistest.Server, format Format, change func(*DocumentFn)) {
+		s := newDocumentSink(t, server.Config(), format, func(d *DocumentFn) { change(d); d.Concurrency, d.Batch.MaxCount = 4, 10 })
+		const keys, n = 64, 2000
+		s.StartBundle(t.Context(), s.emit)
+		add := func(i int) {
+			if err := s.ProcessElement(t.Context(), 0, item{Key: fmt.Sprint("k", i%keys), N: i}, s.emit); err != nil {
+				t.Fatal(err)
+			}
+		}
+		server.Pause()
+		add(0)
+		for i := 1; i < keys && laneOf(s.lanes, fmt.Sprint("k", i-1)) == laneOf(s.lanes, "k0"); i++ {
+			add(i)
+		}
+		await(t, "two batches are under way", func() bool {
+			under := 0
+			for _, l := range s.lanes {
+				if l.batcher.isRunning() {
+					under++
+				}
+			}
+			return under == 2
+		})
+		server.Resume()
+		for i := keys; i < n; i++ {
+			add(i)
+		}
+		if err := s.FinishBundle(t.Context(), s.emit); err != nil {
+			t.Fatal(err)
+		}
+		for i := n - keys; i < n; i++ {
+			if got := storedNumber(t, server, format, fmt.Sprint("k", i%keys)); got != i {
+				t.Errorf("k%d holds %d, want %d", i%keys, got, i)
+			}
+		}
+		if got := s.lanes[0].delivery.written.Load(); got == n {
+			t.Error("one lane wrote everything")
+		}
+	})
+}

@@ -15,7 +15,7 @@ func TestAFullServerIsWaitedForAndTheLastDocumentStays(t *testing.T) {
 		s := newDocumentSink(t, server.Config(), format, change)
 		done := make(chan error)
 		go func() { done <- s.bundle(t.Context(), items(3000)...) }()
-		awaitRetries(t, &s.delivery.retries)
+		awaitRetries(t, &s.lanes[0].delivery.retries)
 		if n := server.Client().DBSize(t.Context()).Val(); n != 0 {
 			t.Errorf("%d documents were written", n)
 		}
@@ -35,7 +35,7 @@ func TestAServerOnTheEdgeOfItsMemoryKeepsTheLastDocument(t *testing.T) {
 		const each = 1000
 		rounds, short := 0, 0
 		// How often a batch meets the shortage is chance; go on until one has.
-		for deadline := time.Now().Add(time.Minute); rounds < 5 || s.delivery.retries.Load() == 0 && time.Now().Before(deadline); rounds++ {
+		for deadline := time.Now().Add(time.Minute); rounds < 5 || s.lanes[0].delivery.retries.Load() == 0 && time.Now().Before(deadline); rounds++ {
 			elems := items(each)
 			for i := range elems {
 				e := elems[i].(item)
@@ -50,7 +50,7 @@ func TestAServerOnTheEdgeOfItsMemoryKeepsTheLastDocument(t *testing.T) {
 			}
 			wantLast(t, server, format, each)
 		}
-		if s.delivery.retries.Load() == 0 {
+		if s.lanes[0].delivery.retries.Load() == 0 {
 			t.Errorf("nothing was refused although the memory was short %d times", short)
 		}
 	})
@@ -66,7 +66,7 @@ func TestAServerKilledAndRestartedHasTheLastDocuments(t *testing.T) {
 		for i, e := range items(n) {
 			if i%1000 == 500 {
 				restarted.Wait()
-				await(t, "some of it is under way", s.batcher.isRunning)
+				await(t, "some of it is under way", s.lanes[0].batcher.isRunning)
 				server.Kill()
 				restarted.Go(server.Restart)
 			}
@@ -78,7 +78,7 @@ func TestAServerKilledAndRestartedHasTheLastDocuments(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantLast(t, server, format, n)
-		if s.delivery.retries.Load() == 0 {
+		if s.lanes[0].delivery.retries.Load() == 0 {
 			t.Error("nothing was retried: the server was never missed")
 		}
 	})

@@ -1,11 +1,9 @@
 package sinks
 
 import (
-	"context"
 	"errors"
 	"fmt"
 
-	"example.com/beamredis/redisio/internal/rdb"
 	"example.com/beamredis/redisio/message"
 	"example.com/beamredis/redisio/typed"
 )
@@ -58,8 +56,8 @@ func (d *DocumentFn) bury(doc document, reason error, attempts int) (instead doc
 // asMessage is the element as a dead letter holds it: the message that it is,
 // or else one with its key and with what was to be written.
 func (d *document) asMessage(prefix int) message.Message {
-	if d.message != nil {
-		return *d.message
+	if m, ok := d.message.(message.Message); ok {
+		return m
 	}
 	m := message.Message{Key: d.Key[prefix:], Fields: d.Fields}
 	if d.JSON != "" {
@@ -73,47 +71,4 @@ func (d *DocumentFn) destination(doc document) string {
 		return d.ErrorStream
 	}
 	return doc.Key
-}
-
-// documentWriter writes batches of documents, and the dead letters among them.
-type documentWriter struct {
-	documents   *rdb.DocumentWriter
-	letters     *rdb.Adder
-	errorStream string
-
-	docs []rdb.Document
-	adds []rdb.Add
-}
-
-// write writes one batch.
-func (w *documentWriter) write(ctx context.Context, items []document) []error {
-	w.docs, w.adds = w.docs[:0], w.adds[:0]
-	for i := range items {
-		if items[i].letter == nil {
-			w.docs = append(w.docs, items[i].Document)
-		} else {
-			w.adds = append(w.adds, rdb.Add{Stream: w.errorStream, Fields: items[i].letter})
-		}
-	}
-	errs := w.documents.Write(ctx, w.docs)
-	if len(w.adds) > 0 {
-		errs = mergeErrors(items, errs, w.letters.Write(ctx, w.adds))
-	}
-	clear(w.docs) // lets go of the elements' memory
-	clear(w.adds)
-	return errs
-}
-
-// mergeErrors puts the errors of documents and of letters into the order of
-// items.
-func mergeErrors(items []document, documents, letters []error) []error {
-	errs := make([]error, len(items))
-	for i := range items {
-		from := &documents
-		if items[i].letter != nil {
-			from = &letters
-		}
-		errs[i], *from = (*from)[0], (*from)[1:]
-	}
-	return errs
 }

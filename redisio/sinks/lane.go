@@ -2,7 +2,9 @@ package sinks
 
 import (
 	"context"
+	"errors"
 	"hash/maphash"
+	"sync"
 	"time"
 
 	"example.com/beamredis/redisio/internal/rdb"
@@ -115,12 +117,25 @@ func (l *lane) add(ctx context.Context, entries []entry) []error {
 	return errs
 }
 
-// laneSeed spreads streams over lanes. It need not be the same elsewhere.
+// laneSeed spreads streams and keys over lanes. It need not be the same
+// elsewhere.
 var laneSeed = maphash.MakeSeed()
 
-func (w *WriteFn) laneOf(stream string) *lane {
-	if len(w.lanes) == 1 {
-		return w.lanes[0]
+// laneOf returns the lane of what has to keep its order.
+func laneOf[L any](lanes []L, ordered string) L {
+	if len(lanes) == 1 {
+		return lanes[0]
 	}
-	return w.lanes[maphash.String(laneSeed, stream)%uint64(len(w.lanes))]
+	return lanes[maphash.String(laneSeed, ordered)%uint64(len(lanes))]
+}
+
+// finishAll ends the lanes' bundle: together, for each has its own round trips.
+func finishAll[L any](lanes []L, finish func(L) error) error {
+	errs := make([]error, len(lanes))
+	var all sync.WaitGroup
+	for i, l := range lanes {
+		all.Go(func() { errs[i] = finish(l) })
+	}
+	all.Wait()
+	return errors.Join(errs...)
 }

@@ -41,3 +41,12 @@ func (w *WriteFn) report(ctx context.Context) {
 	}
 	w.reported.report(ctx, now)
 }
+
+func (d *DocumentFn) report(ctx context.Context) {
+	now := tally{deadLetters: d.burial.count.Load()}
+	for _, l := range d.lanes {
+		now.written += l.delivery.written.Load()
+		now.retries += l.delivery.retries.Load()
+	}
+	d.reported.report(ctx, now)
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/util/reflectx"
@@ -99,7 +98,7 @@ func (w *WriteFn) ProcessElement(_ context.Context, ts beam.EventTime, m message
 	if err != nil || !ok {
 		return err
 	}
-	return w.laneOf(e.stream).batcher.Add(e, e.msg.Size())
+	return laneOf(w.lanes, e.stream).batcher.Add(e, e.msg.Size())
 }
 
 // entry makes the entry of m, or that of its dead letter.
@@ -125,14 +124,9 @@ func (w *WriteFn) entry(ts beam.EventTime, m message.Message) (e entry, ok bool,
 // FinishBundle returns when every element of the bundle is written or a dead
 // letter; its error says what was lost.
 func (w *WriteFn) FinishBundle(ctx context.Context, emitFailed func(beam.EventTime, message.DeadLetter), emitWritten func(beam.EventTime, message.Message)) error {
-	errs := make([]error, len(w.lanes))
-	var all sync.WaitGroup
-	for i, l := range w.lanes { // together: each has its own round trips
-		all.Go(func() { errs[i] = l.batcher.Finish(ctx) })
-	}
-	all.Wait()
+	err := finishAll(w.lanes, func(l *lane) error { return l.batcher.Finish(ctx) })
 	w.report(ctx)
-	if err := errors.Join(errs...); err != nil {
+	if err != nil {
 		return err
 	}
 	w.failed.emit(emitFailed)

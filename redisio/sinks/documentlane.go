@@ -1,0 +1,80 @@
+package sinks
+
+import (
+	"context"
+	"time"
+
+	"example.com/beamredis/redisio/internal/rdb"
+)
+
+// documentLane writes the documents of a part of the keys, one batch at a time.
+// The lanes of a sink write at the same time; a key always has the same one, so
+// that its documents keep their order.
+type documentLane struct {
+	writer   documentWriter
+	batcher  *batcher[document]
+	delivery *delivery[document]
+}
+
+func newDocumentLane(d *DocumentFn, client *rdb.Client) *documentLane {
+	l := &documentLane{writer: documentWriter{letters: rdb.NewAdder(client), errorStream: d.ErrorStream}}
+	if d.Format == Hash {
+		l.writer.documents = rdb.NewHashWriter(client, d.TTL, d.Replace)
+	} else {
+		l.writer.documents = rdb.NewJSONWriter(client, d.Path, d.TTL)
+	}
+	l.delivery = &delivery[document]{
+		try:         l.writer.write,
+		bury:        d.bury,
+		destination: d.destination,
+		explain:     func(err error) error { return rdb.Explain(err, d.Conn.WithDefaults().Addr) },
+		deadline:    d.Batch.WithDefaults().Deadline,
+		now:         time.Now,
+		sleep:       sleepContext,
+	}
+	l.batcher = newBatcher(d.Batch, l.delivery.run)
+	return l
+}
+
+// documentWriter writes batches of documents, and the dead letters among them.
+type documentWriter struct {
+	documents   *rdb.DocumentWriter
+	letters     *rdb.Adder
+	errorStream string
+
+	docs []rdb.Document
+	adds []rdb.Add
+}
+
+// write writes one batch.
+func (w *documentWriter) write(ctx context.Context, items []document) []error {
+	w.docs, w.adds = w.docs[:0], w.adds[:0]
+	for i := range items {
+		if items[i].letter == nil {
+			w.docs = append(w.docs, items[i].Document)
+		} else {
+			w.adds = append(w.adds, rdb.Add{Stream: w.errorStream, Fields: items[i].letter})
+		}
+	}
+	errs := w.documents.Write(ctx, w.docs)
+	if len(w.adds) > 0 {
+		errs = mergeErrors(items, errs, w.letters.Write(ctx, w.adds))
+	}
+	clear(w.docs) // lets go of the elements' memory
+	clear(w.adds)
+	return errs
+}
+
+// mergeErrors puts the errors of documents and of letters into the order of
+// items.
+func mergeErrors(items []document, documents, letters []error) []error {
+	errs := make([]error, len(items))
+	for i := range items {
+		from := &documents
+		if items[i].letter != nil {
+			from = &letters
+		}
+		errs[i], *from = (*from)[0], (*from)[1:]
+	}
+	return errs
+}

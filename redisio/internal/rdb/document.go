@@ -29,7 +29,7 @@ type Document struct {
 type DocumentWriter struct {
 	c *Client
 	// script is called for every document; nil: a plain command does it.
-	script *pipedScript
+	script *script
 	// size is the number of a command's arguments, and fill puts them there.
 	size func(*Document) int
 	fill func([]any, *Document)
@@ -39,9 +39,11 @@ type DocumentWriter struct {
 	slots []*addSlot
 	cmds  []redis.Cmder
 	errs  []error
+	left  []int // the documents that are sent
 }
 
 var (
+	argEval    any = "eval"
 	argEvalSHA any = "evalsha"
 	argHSet    any = "hset"
 	argJSONSet any = "json.set"
@@ -91,9 +93,9 @@ func NewJSONWriter(c *Client, path string, ttl time.Duration) *DocumentWriter {
 
 // call has the writer call a script, and returns the arguments up to the time
 // to live; the key's place is nil.
-func (w *DocumentWriter) call(s *redis.Script, ttl time.Duration) []any {
-	w.script = &pipedScript{Script: s}
-	return []any{argEvalSHA, s.Hash(), argOneKey, nil, strconv.FormatInt(ceilMs(ttl), 10)}
+func (w *DocumentWriter) call(s script, ttl time.Duration) []any {
+	w.script = &s
+	return []any{argEvalSHA, s.sha, argOneKey, nil, strconv.FormatInt(ceilMs(ttl), 10)}
 }
 
 // ceilMs rounds up: 0 would delete the key at once.
@@ -110,57 +112,80 @@ func putLead(args, lead []any, key *string) {
 	}
 }
 
-// Write writes the documents in one pipeline and returns one error per
-// document, nil for those that were written. The returned slice is valid until
-// the next call; docs must not change during the call.
+// Write writes the documents in one pipeline, on a cluster one for each node,
+// and returns one error per document, nil for those that were written. The
+// returned slice is valid until the next call; docs must not change during the
+// call.
 //
 // The last of several documents of one key wins, also when the errors are
 // tried again: where one meets a retryable error, those of the same key that
 // were written behind it have an [OvertakenError], so that all of them are
 // sent again, in order. A broken connection leaves its error on every document
-// without a reply: those may or may not have been written.
+// without a reply: those may or may not have been written. A document that the
+// server can never take is not sent, and has a [TooLargeError].
 func (w *DocumentWriter) Write(ctx context.Context, docs []Document) []error {
 	w.errs = append(w.errs[:0], make([]error, len(docs))...)
-	if len(docs) == 0 {
-		return w.errs
-	}
-	if w.script != nil {
-		if err := w.script.load(ctx, w.c); err != nil {
-			fill(w.errs, err)
-			return w.errs
+	copy(w.errs, w.c.documentFaults(ctx, docs))
+	w.left = w.left[:0]
+	for i, err := range w.errs {
+		w.prepare(ctx, i, &docs[i])
+		if err == nil {
+			w.left = append(w.left, i)
 		}
 	}
-	w.send(ctx, docs)
+	w.send(ctx, docs, w.left)
 	if w.script != nil {
-		w.script.learn(w.errs)
+		w.send(ctx, docs, w.withSource(docs))
+	}
+	for i := range docs {
+		if err := w.errs[i]; err != nil {
+			w.errs[i] = w.explain(err)
+		}
+		clear(w.slots[i].args) // lets go of the documents' memory
 	}
 	holdBack(docs, w.errs)
 	return w.errs
 }
 
-func (w *DocumentWriter) send(ctx context.Context, docs []Document) {
-	if _, ok := w.c.raw().(*redis.ClusterClient); ok {
-		w.slots = w.slots[:0] // a command remembers its key's slot
-	}
+// send sends the commands of some documents.
+func (w *DocumentWriter) send(ctx context.Context, docs []Document, which []int) {
 	w.cmds = w.cmds[:0]
-	for i := range docs {
-		slot := w.slot(ctx, i, w.size(&docs[i]))
-		w.fill(slot.args, &docs[i])
-		w.cmds = append(w.cmds, slot.cmd)
+	for _, at := range which {
+		w.cmds = append(w.cmds, w.slots[at].cmd)
 	}
-	pipe := w.c.raw().Pipeline()
-	if err := pipe.BatchProcess(ctx, w.cmds...); err != nil {
-		fill(w.errs, err)
-		return
+	pipelined(ctx, w.c.raw, w.cmds, func(i int) string { return docs[which[i]].Key })
+	for i, at := range which {
+		w.errs[at] = w.cmds[i].Err()
 	}
-	// Exec's own error is the first one of the commands, which are all looked at.
-	_, _ = pipe.Exec(ctx)
-	for i, cmd := range w.cmds {
-		if err := cmd.Err(); err != nil {
-			w.errs[i] = w.explain(err)
+}
+
+// withSource returns the documents whose node did not know the script, with
+// the source put into their commands, and those of the same keys behind them.
+func (w *DocumentWriter) withSource(docs []Document) (again []int) {
+	var missed map[string]bool
+	for _, at := range w.left {
+		if IsNoScript(w.errs[at]) {
+			if missed == nil {
+				missed = make(map[string]bool)
+			}
+			missed[docs[at].Key] = true
 		}
-		clear(w.slots[i].args) // lets go of the documents' memory
+		if missed[docs[at].Key] {
+			again = append(again, at)
+		}
 	}
+	source := any(w.script.src)
+	for _, at := range again {
+		slot := w.slots[at]
+		slot.args[0], slot.args[1] = argEval, source
+		slot.cmd.SetErr(nil)
+	}
+	return again
+}
+
+// prepare fills command i.
+func (w *DocumentWriter) prepare(ctx context.Context, i int, doc *Document) {
+	w.fill(w.slot(ctx, i, w.size(doc)).args, doc)
 }
 
 // slot returns command i with room for n arguments.

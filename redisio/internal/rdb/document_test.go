@@ -244,13 +244,23 @@ func TestAServerThatForgotTheScriptIsGivenItAgain(t *testing.T) {
 	w := NewHashWriter(sharedClient(t, s), time.Hour, false)
 	mustWrite(t, w, hashOf("a", "n", "1"))
 	setup(t, s, []any{"script", "flush"})
-	for i, err := range w.Write(t.Context(), []Document{hashOf("a", "n", "2"), hashOf("a", "n", "3")}) {
-		if ClassifyAdd(err) != Retryable {
-			t.Errorf("document %d: %v (%v), want a retryable error", i, err, ClassifyAdd(err))
-		}
-	}
-	mustWrite(t, w, hashOf("a", "n", "2"), hashOf("a", "n", "3"))
+	mustWrite(t, w, hashOf("a", "n", "2"), hashOf("b", "n", "2"), hashOf("a", "n", "3"))
 	wantHash(t, s, "a", map[string]string{"n": "3"})
+	wantHash(t, s, "b", map[string]string{"n": "2"})
+}
+
+// What was written while the script was on its way must not stay on top of what
+// is sent again before it.
+func TestDocumentsBehindOneWithoutItsScriptAreSentAgainBehindIt(t *testing.T) {
+	w := &DocumentWriter{script: &script{src: "source"}, left: []int{0, 1, 2, 4}}
+	docs := []Document{{Key: "a"}, {Key: "b"}, {Key: "a"}, {Key: "a"}, {Key: "c"}}
+	w.errs = []error{serverError("NOSCRIPT No matching script."), nil, nil, errors.New("too large"), nil}
+	for i := range docs {
+		w.slot(t.Context(), i, 2)
+	}
+	if diff := cmp.Diff([]int{0, 2}, w.withSource(docs)); diff != "" {
+		t.Errorf("sent again (-want +got):\n%s", diff)
+	}
 }
 
 func TestAFullServerRefusesWithoutHarm(t *testing.T) {

@@ -1,43 +1,5 @@
 package rdb
 
-import (
-	"context"
-	"fmt"
-
-	"github.com/redis/go-redis/v9"
-)
-
-// pipedScript is a script that a pipeline calls many times by its hash. EVALSHA
-// cannot fall back to EVAL within a pipeline, so that the script is loaded
-// before the first one, and again before the next after the server said that
-// it has forgotten it (a restart, SCRIPT FLUSH, a failover).
-type pipedScript struct {
-	*redis.Script
-	loaded bool
-}
-
-// load makes sure that the server has the script, as far as is known. The user
-// needs the permission for SCRIPT LOAD.
-func (s *pipedScript) load(ctx context.Context, c *Client) error {
-	if s.loaded {
-		return nil
-	}
-	if err := s.Load(ctx, c.raw()).Err(); err != nil {
-		return fmt.Errorf("load a script: %w", err)
-	}
-	s.loaded = true
-	return nil
-}
-
-// learn looks whether the server has forgotten the script.
-func (s *pipedScript) learn(errs []error) {
-	for _, err := range errs {
-		if err != nil && IsNoScript(err) {
-			s.loaded = false
-		}
-	}
-}
-
 // Scripts that write a document together with its time to live. In MULTI/EXEC
 // a write that fails would still let PEXPIRE put a time to live on what
 // somebody else keeps under the key.
@@ -54,13 +16,11 @@ func (s *pipedScript) learn(errs []error) {
 //
 // It returns 1, or the error of HSET, after which key and time to live are as
 // they were.
-var setHash = redis.NewScript(`
+var setHash = newScript(`
 for i = 2, math.max(2, #ARGV), 7000 do
-  local r = redis.pcall('HSET', KEYS[1], unpack(ARGV, i, math.min(i + 6999, #ARGV)))
-  if type(r) == 'table' then return r end
+  try('HSET', KEYS[1], unpack(ARGV, i, math.min(i + 6999, #ARGV)))
 end
-redis.call('PEXPIRE', KEYS[1], ARGV[1])
-return 1`)
+return try('PEXPIRE', KEYS[1], ARGV[1])`)
 
 // replaceHash makes a hash of the given fields and no others.
 //
@@ -71,22 +31,19 @@ return 1`)
 // It returns 1, or an error, after which key and time to live are as they
 // were: HLEN finds another type and the first HSET a lack of memory, both
 // before DEL.
-var replaceHash = redis.NewScript(`
-local before = redis.pcall('HLEN', KEYS[1])
-if type(before) == 'table' then return before end
+var replaceHash = newScript(`
+local before = try('HLEN', KEYS[1])
 local function set()
   for i = 2, math.max(2, #ARGV), 7000 do
-    local r = redis.pcall('HSET', KEYS[1], unpack(ARGV, i, math.min(i + 6999, #ARGV)))
-    if type(r) == 'table' then return r end
+    try('HSET', KEYS[1], unpack(ARGV, i, math.min(i + 6999, #ARGV)))
   end
 end
-local refused = set()
-if refused then return refused end
+set()
 if before > 0 then
-  redis.call('DEL', KEYS[1])
+  try('DEL', KEYS[1])
   set()
 end
-if ARGV[1] ~= '0' then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
+if ARGV[1] ~= '0' then try('PEXPIRE', KEYS[1], ARGV[1]) end
 return 1`)
 
 // setJSON sets a JSON value and its document's time to live.
@@ -98,8 +55,7 @@ return 1`)
 //
 // It returns 1; nil where the document has no such path; or the error of
 // JSON.SET. After the latter two key and time to live are as they were.
-var setJSON = redis.NewScript(`
-local r = redis.pcall('JSON.SET', KEYS[1], ARGV[2], ARGV[3])
-if not r or r.err then return r end
-redis.call('PEXPIRE', KEYS[1], ARGV[1])
-return 1`)
+var setJSON = newScript(`
+local r = try('JSON.SET', KEYS[1], ARGV[2], ARGV[3])
+if not r then return r end
+return try('PEXPIRE', KEYS[1], ARGV[1])`)

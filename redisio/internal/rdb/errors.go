@@ -192,6 +192,9 @@ var brokenConnection = []error{
 
 // reply returns the server's error reply in err, if there is one.
 func reply(err error) (text string, ok bool) {
+	if err == nil {
+		return "", false // what follows would cost an allocation
+	}
 	var re redis.Error
 	if !errors.As(err, &re) || errors.Is(err, redis.Nil) {
 		return "", false

@@ -190,12 +190,12 @@ func (c *Client) SetDeliveries(ctx context.Context, stream, group, consumer stri
 //	ARGV[4…] IDs that were delivered and not used
 //
 // It moves the group back and drops the IDs from the pending entries, and
-// returns 1; or it does nothing and returns 0 when the group has moved since,
+// returns {1}; or it does nothing and returns {} when the group has moved since,
 // because somebody else has read in between. Where the server counts the
 // entries that a group has read, the count goes back, too: SETID alone would
 // make it, and with it the lag, unknown.
-var giveBack = redis.NewScript(`
-for _, g in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+var giveBack = newScript(`
+for _, g in ipairs(try('XINFO', 'GROUPS', KEYS[1])) do
   local f = {}
   for i = 1, #g, 2 do f[g[i]] = g[i+1] end
   if f['name'] == ARGV[1] and f['last-delivered-id'] == ARGV[2] then
@@ -204,22 +204,22 @@ for _, g in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
     if read and read >= #ARGV - 3 then
       setid[6], setid[7] = 'ENTRIESREAD', string.format('%.0f', read - (#ARGV - 3))
     end
-    redis.call(unpack(setid))
+    try(unpack(setid))
     for i = 4, #ARGV, 1000 do
-      redis.call('XACK', KEYS[1], ARGV[1], unpack(ARGV, i, math.min(i + 999, #ARGV)))
+      try('XACK', KEYS[1], ARGV[1], unpack(ARGV, i, math.min(i + 999, #ARGV)))
     end
-    return 1
+    return {1}
   end
 end
-return 0`)
+return {}`)
 
 // GiveBack returns entries that were delivered and never used: the group, if
 // it still stands at left, goes back to to, and ids are no longer pending.
 func (c *Client) GiveBack(ctx context.Context, stream, group string, left, to message.EntryID, ids []message.EntryID) (done bool, err error) {
 	args := idArgs(append(make([]any, 0, 3+len(ids)), group, left.String(), to.String()), ids)
-	n, err := giveBack.Run(ctx, c.raw(), []string{stream}, args...).Int()
+	reply, err := c.run(ctx, giveBack, stream, args...)
 	if err != nil {
 		return false, fmt.Errorf("give entries of %s back to group %s: %w", stream, group, err)
 	}
-	return n == 1, nil
+	return len(reply) == 1, nil
 }

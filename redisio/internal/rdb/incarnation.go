@@ -21,15 +21,15 @@ const incarnationPrefix = "beamredis-incarnation-"
 //
 // It returns the consumer's name.
 var takeIncarnation = newScript(`
-for _, c in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
+for _, c in ipairs(try('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
   for i = 1, #c, 2 do
     if c[i] == 'name' and string.sub(c[i+1], 1, #ARGV[2]) == ARGV[2] then
       if ARGV[4] ~= '1' then return {c[i+1]} end
-      redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], c[i+1])
+      try('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], c[i+1])
     end
   end
 end
-redis.call('XGROUP', 'CREATECONSUMER', KEYS[1], ARGV[1], ARGV[2] .. ARGV[3])
+try('XGROUP', 'CREATECONSUMER', KEYS[1], ARGV[1], ARGV[2] .. ARGV[3])
 return {ARGV[2] .. ARGV[3]}`)
 
 // Incarnation returns a number that belongs to this consumer group and to no
@@ -47,7 +47,7 @@ func (c *Client) Incarnation(ctx context.Context, stream, group string, renew bo
 	if renew {
 		again = "1"
 	}
-	name, err := c.takeIncarnation(ctx, stream, group, incarnationPrefix, fresh, again)
+	reply, err := c.run(ctx, takeIncarnation, stream, group, incarnationPrefix, fresh, again)
 	switch {
 	case isOutOfMemory(err):
 		return 0, nil
@@ -56,25 +56,13 @@ func (c *Client) Incarnation(ctx context.Context, stream, group string, renew bo
 	case err != nil:
 		return 0, nil
 	}
+	name := ""
+	if len(reply) == 1 {
+		name, _ = reply[0].(string)
+	}
 	n, err := strconv.ParseUint(strings.TrimPrefix(name, incarnationPrefix), 16, 64)
 	if err != nil {
 		return 0, nil // somebody else's name
 	}
 	return n, nil
-}
-
-func (c *Client) takeIncarnation(ctx context.Context, stream string, argv ...any) (name string, err error) {
-	args := append(make([]any, scriptLead, scriptLead+1+len(argv)), stream)
-	args = append(args, argv...)
-	for _, source := range []bool{false, true} {
-		cmd := takeIncarnation.call(ctx, args, 1, source)
-		if err = c.raw().Process(ctx, cmd); IsNoScript(err) {
-			continue
-		}
-		if err == nil && len(cmd.Val()) == 1 {
-			name, _ = cmd.Val()[0].(string)
-		}
-		break
-	}
-	return name, err
 }

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"example.com/beamredis/redisio/message"
 )
 
 const (
@@ -53,7 +55,7 @@ func (c *Client) maxBulk(ctx context.Context) int {
 	return l.maxBulk
 }
 
-// TooLargeError says that an entry has an argument that the server does not
+// TooLargeError says that an element has an argument that the server does not
 // take. It is the entry's own fault: see [Classify].
 type TooLargeError struct {
 	What  string // which argument
@@ -74,9 +76,20 @@ func isTooLarge(err error) bool {
 // whatever is tried; nil where there is none. It asks the server only about
 // entries of more than 1 MiB.
 func (c *Client) Faults(ctx context.Context, adds []Add) (errs []error) {
+	return c.tooLarge(ctx, len(adds), func(i int) (part, int) { return largestOf(len(adds[i].Key), 0, adds[i].Fields) })
+}
+
+// documentFaults is [Client.Faults] for documents.
+func (c *Client) documentFaults(ctx context.Context, docs []Document) (errs []error) {
+	return c.tooLarge(ctx, len(docs), func(i int) (part, int) {
+		return largestOf(len(docs[i].Key), len(docs[i].JSON), docs[i].Fields)
+	})
+}
+
+func (c *Client) tooLarge(ctx context.Context, count int, largest func(i int) (part, int)) (errs []error) {
 	limit := leastMaxBulk
-	for i := range adds {
-		at, n := adds[i].largest()
+	for i := range count {
+		at, n := largest(i)
 		if n > leastMaxBulk && limit == leastMaxBulk {
 			limit = c.maxBulk(ctx)
 		}
@@ -84,30 +97,44 @@ func (c *Client) Faults(ctx context.Context, adds []Add) (errs []error) {
 			continue
 		}
 		if errs == nil {
-			errs = make([]error, len(adds))
+			errs = make([]error, count)
 		}
-		errs[i] = &TooLargeError{nameOf(at), n, limit}
+		errs[i] = &TooLargeError{at.String(), n, limit}
 	}
 	return errs
 }
 
-// largest returns the size of the entry's largest argument, and which field it
-// is in; -1: the key.
-func (a *Add) largest() (at, bytes int) {
-	at, bytes = -1, len(a.Key)
-	for i := range a.Fields {
-		if n := max(len(a.Fields[i].Name), len(a.Fields[i].Value)); n > bytes {
-			at, bytes = i, n
+// part is an argument of a command: the number of a field, or one of those
+// below.
+type part int
+
+const (
+	theKey part = -1 - iota
+	theDocument
+)
+
+func (p part) String() string {
+	switch p {
+	case theKey:
+		return "the key"
+	case theDocument:
+		return "the document"
+	}
+	return fmt.Sprintf("field %d", int(p))
+}
+
+// largestOf returns the largest of a key, a JSON text and fields, and its size.
+func largestOf(key, json int, fields []message.Field) (at part, bytes int) {
+	at, bytes = theKey, key
+	if json > bytes {
+		at, bytes = theDocument, json
+	}
+	for i := range fields {
+		if n := max(len(fields[i].Name), len(fields[i].Value)); n > bytes {
+			at, bytes = part(i), n
 		}
 	}
 	return at, bytes
-}
-
-func nameOf(field int) string {
-	if field < 0 {
-		return "the key"
-	}
-	return fmt.Sprintf("field %d", field)
 }
 
 // writeOthers writes those of adds that have no fault.

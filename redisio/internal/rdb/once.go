@@ -82,26 +82,28 @@ const VersionField = "v"
 // It returns {"stale", {contents of each mark}} if a version is another one,
 // {"error", number of the entry or 0, text} if the server refused a write, and else
 // {"done", number of entries left out, IDs}. Only after "done" anything has
-// changed. Redis checks its memory before a script's first write only, so a
-// refusal after it is the entry's own fault, or that of the user's permissions;
-// what was added before it is removed again.
+// changed, or after an error of what follows the first mark, for which the user
+// lacks the permission: then the batch is in the stream, and known to be. Redis
+// checks its memory before a script's first write only, so a refusal after it
+// is the entry's own fault, or that of the user's permissions; what was added
+// before it is removed again.
 var addOnce = newScript(`
 local stream, window, before = KEYS[1], KEYS[2], KEYS[3]
 local trims = tonumber(ARGV[4])
 local marks, first = #KEYS - 3, 5 + trims
 for i = 1, marks do
-  if (redis.call('HGET', KEYS[3+i], 'v') or '') ~= ARGV[first + 5*(i-1)] then
+  if (try('HGET', KEYS[3+i], 'v') or '') ~= ARGV[first + 5*(i-1)] then
     local contents = {}
-    for j = 1, marks do contents[j] = redis.call('HGETALL', KEYS[3+j]) end
+    for j = 1, marks do contents[j] = try('HGETALL', KEYS[3+j]) end
     return {'stale', contents}
   end
 end
 local added, members, ids, repeated, entry, looked = {}, {}, {}, 0, 0, false
-local older = redis.call('EXISTS', before) == 1
+local older = try('EXISTS', before) == 1
 local function refuse(i, text)
-  for j = 1, #added do redis.call('XDEL', stream, added[j]) end
-  for j = 1, #members do redis.call('SREM', window, members[j]) end
-  return {'error', i, text}
+  for j = 1, #added do try('XDEL', stream, added[j]) end
+  for j = 1, #members do try('SREM', window, members[j]) end
+  return {'error', i, words(text)}
 end
 local at, last = first + 5*marks, #ARGV
 while at <= last do
@@ -109,7 +111,7 @@ while at <= last do
   entry = entry + 1
   if member ~= '' then
     looked = true
-    known = older and redis.call('SISMEMBER', before, member) == 1
+    known = older and try('SISMEMBER', before, member) == 1
     if not known then
       local new = redis.pcall('SADD', window, member)
       if type(new) == 'table' then return refuse(0, new.err) end
@@ -131,22 +133,22 @@ end
 for i = 1, marks do
   local key, a = KEYS[3+i], first + 5*(i-1)
   if ARGV[a+2] ~= '' then
-    local set = i == 1 and redis.pcall or redis.call
+    local set = i == 1 and redis.pcall or try
     local r = set('HSET', key, 'v', ARGV[a+1], ARGV[a+2], ARGV[a+3])
     if type(r) == 'table' then return refuse(0, r.err) end
-    if ARGV[a+4] ~= '' then redis.call('HDEL', key, ARGV[a+4]) end
+    if ARGV[a+4] ~= '' then try('HDEL', key, ARGV[a+4]) end
   end
-  redis.call('PEXPIRE', key, ARGV[1])
+  try('PEXPIRE', key, ARGV[1])
 end
 if looked then
-  redis.call('PEXPIRE', window, ARGV[1])
-  redis.call('PEXPIRE', before, ARGV[1])
-  if #members > 0 and redis.call('SCARD', window) >= tonumber(ARGV[2]) then
-    redis.call('UNLINK', before)
-    redis.call('RENAME', window, before)
+  try('PEXPIRE', window, ARGV[1])
+  try('PEXPIRE', before, ARGV[1])
+  if #members > 0 and try('SCARD', window) >= tonumber(ARGV[2]) then
+    try('UNLINK', before)
+    try('RENAME', window, before)
   end
 end
-if trims > 0 and #added > 0 then redis.call('XTRIM', stream, unpack(ARGV, 5, 4 + trims)) end
+if trims > 0 and #added > 0 then try('XTRIM', stream, unpack(ARGV, 5, 4 + trims)) end
 if ARGV[3] == '1' then return {'done', repeated, ids} end
 return {'done', repeated}`)
 
@@ -217,20 +219,16 @@ func (a *OnceAdder) sendDurably(ctx context.Context, batches []OnceBatch, replie
 // send sends some of the batches and returns those whose script the server does
 // not know.
 func (a *OnceAdder) send(ctx context.Context, on pipelines, batches []OnceBatch, replies []OnceReply, which []int, source bool) (unknown []int) {
-	pipe := on.Pipeline()
-	cmds := make([]*redis.SliceCmd, len(which))
+	cmds := make([]redis.Cmder, len(which))
 	for i, at := range which {
-		b := &batches[at]
-		cmds[i] = addOnce.call(ctx, a.args[at], 3+len(b.Marks), source)
-		_ = pipe.Process(ctx, cmds[i]) // it is only queued
+		cmds[i] = addOnce.call(ctx, a.args[at], 3+len(batches[at].Marks), source)
 	}
-	// Each command's own error is looked at.
-	_, _ = pipe.Exec(ctx)
+	pipelined(ctx, on, cmds, func(i int) string { return batches[which[i]].Stream })
 	for i, at := range which {
-		if err := cmds[i].Err(); IsNoScript(err) {
+		if IsNoScript(cmds[i].Err()) {
 			unknown = append(unknown, at)
 		}
-		replies[at] = parseOnce(cmds[i], len(batches[at].Adds))
+		replies[at] = parseOnce(cmds[i].(*redis.SliceCmd), len(batches[at].Adds))
 	}
 	return unknown
 }

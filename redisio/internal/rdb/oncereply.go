@@ -3,7 +3,6 @@ package rdb
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -60,15 +59,13 @@ func parseDone(reply []any, entries int) OnceReply {
 	return r
 }
 
-// parseRefusal: some servers put the "-" of the protocol before the text of an
-// error that a script caught.
 func parseRefusal(reply []any) OnceReply {
 	if len(reply) != 3 {
 		return OnceReply{Err: fmt.Errorf("%w: %v", errOnceReply, reply), At: -1}
 	}
 	at, _ := reply[1].(int64)
 	text, _ := reply[2].(string)
-	return refusal(serverError(strings.TrimPrefix(text, "-")), int(at)-1)
+	return refusal(serverError(text), int(at)-1)
 }
 
 var errForeignKey = errors.New("a key that begins with beamredis: and is this library's own holds something else")

@@ -6,10 +6,37 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// script is a Lua script that is sent by its digest.
+// script is a Lua script that is sent by its digest. It calls Redis by pcall or
+// by try alone: on Redis 6.2 an error that redis.call raises is wrapped into
+// one of the script's own, which the classifier would not know.
 type script struct{ src, sha string }
 
-func newScript(src string) script { return script{src, redis.NewScript(src).Hash()} }
+// newScript makes a script of the body of a function. try(...) in it is
+// redis.pcall(...), and ends the script with an error as the server gave it;
+// words(err) is the text of such an error where it is caught.
+func newScript(body string) script {
+	// Redis 6.2 puts its place in the script, and the "-" of the protocol, before
+	// an error of its own. A Lua error carries a text on some servers and a table
+	// on others, so the reply is kept beside it.
+	src := `local function words(err)
+  return (string.gsub(string.gsub(err, '^@user_script: %d+: ', ''), '^%-', ''))
+end
+local refused
+local function try(...)
+  local r = redis.pcall(...)
+  if type(r) == 'table' and r.err then
+    refused = {err = words(r.err)}
+    error(refused.err)
+  end
+  return r
+end
+local function body()` + body + `
+end
+local ok, r = pcall(body)
+if ok then return r end
+return refused or redis.error_reply('ERR in a script: ' .. tostring(r))`
+	return script{src, redis.NewScript(src).Hash()}
+}
 
 // scriptLead is the number of arguments before the keys: command, script,
 // number of keys.
@@ -29,3 +56,16 @@ func (s script) call(ctx context.Context, args []any, keys int, source bool) *re
 
 // IsNoScript reports whether the server does not know a script.
 func IsNoScript(err error) bool { return replyStarts(err, "NOSCRIPT ") }
+
+// run calls a script of one key by itself, and returns the list that it returns.
+func (c *Client) run(ctx context.Context, s script, key string, argv ...any) (reply []any, err error) {
+	args := append(make([]any, scriptLead, scriptLead+1+len(argv)), key)
+	args = append(args, argv...)
+	for _, source := range []bool{false, true} {
+		cmd := s.call(ctx, args, 1, source)
+		if err = c.raw.Process(ctx, cmd); !IsNoScript(err) {
+			return cmd.Val(), err
+		}
+	}
+	return nil, err
+}

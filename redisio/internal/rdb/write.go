@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"strings"
+	"sync"
 
 	"github.com/redis/go-redis/v9"
 
@@ -39,6 +42,8 @@ type Adder struct {
 	slots []*addSlot
 	cmds  []redis.Cmder
 	errs  []error
+	// perStream are the adders of the streams of a cluster.
+	perStream map[string]*Adder
 }
 
 // addSlot is one reusable command.
@@ -99,24 +104,70 @@ func (a *Adder) ID(i int) (message.EntryID, error) {
 	return message.ParseEntryID(string(a.slots[i].cmd.Bytes()))
 }
 
+// mostAtOnce bounds the transactions that are under way at once on a cluster,
+// and with it the connections.
+const mostAtOnce = 8
+
 // writePerStream writes one transaction per stream: the keys of a transaction
-// on a cluster must share a slot.
+// on a cluster must share a slot. What one of them meets concerns no other.
 func (a *Adder) writePerStream(ctx context.Context, adds []Add) {
 	order, groups := groupByStream(adds)
+	a.forgetSurplus()
+	for len(a.slots) < len(adds) {
+		a.slots = append(a.slots, nil)
+	}
+	var all sync.WaitGroup
+	turns := make(chan struct{}, mostAtOnce)
 	for _, stream := range order {
-		indexes := groups[stream]
-		part := make([]Add, len(indexes))
-		for i, at := range indexes {
-			part[i] = adds[at]
+		one := a.adderOf(stream)
+		turns <- struct{}{}
+		all.Go(func() {
+			a.writeStream(ctx, one, adds, groups[stream])
+			<-turns
+		})
+	}
+	all.Wait()
+}
+
+// mostSlots bounds the commands that are kept where streams are without number.
+const mostSlots = 10_000
+
+func (a *Adder) forgetSurplus() {
+	kept := 0
+	for _, one := range a.perStream {
+		kept += len(one.slots)
+	}
+	if kept > mostSlots {
+		a.perStream = nil
+	}
+}
+
+// adderOf returns the adder of one stream: on a cluster a command remembers its
+// slot, so that none is used for two streams.
+func (a *Adder) adderOf(stream string) *Adder {
+	one := a.perStream[stream]
+	if one == nil {
+		if a.perStream == nil {
+			a.perStream = make(map[string]*Adder)
 		}
-		// A command remembers its slot, so that none is used for two streams.
-		one := Adder{c: a.c, Trim: a.Trim, Replicas: a.Replicas}
-		errs := make([]error, len(part))
-		one.transact(ctx, part, errs)
-		for i, at := range indexes {
-			a.errs[at] = errs[i]
-			a.keepSlot(at, one.slots[i])
-		}
+		one = NewAdder(a.c)
+		a.perStream[stream] = one
+	}
+	one.Trim, one.Replicas = a.Trim, a.Replicas
+	return one
+}
+
+// writeStream has one write the entries at some indexes, which are all of its
+// stream.
+func (a *Adder) writeStream(ctx context.Context, one *Adder, adds []Add, indexes []int) {
+	part := make([]Add, len(indexes))
+	for i, at := range indexes {
+		part[i] = adds[at]
+	}
+	one.errs = append(one.errs[:0], make([]error, len(part))...)
+	one.transact(ctx, part, one.errs)
+	for i, at := range indexes {
+		a.errs[at], a.slots[at] = one.errs[i], one.slots[i]
 	}
 }
 
@@ -167,16 +218,11 @@ func (a *Adder) transact(ctx context.Context, adds []Add, errs []error) {
 
 // exec sends the commands and fills errs.
 func (a *Adder) exec(ctx context.Context, tx redis.Pipeliner, errs []error) {
-	if err := tx.BatchProcess(ctx, a.cmds...); err != nil {
-		fill(errs, err)
-		return
-	}
-	// Exec's own error is the first one of the commands, which are all looked at.
-	_, _ = tx.Exec(ctx)
+	execute(ctx, tx, a.cmds)
 	for i := range errs {
 		errs[i] = a.cmds[i].Err()
 	}
-	blameAborts(errs)
+	blameAborts(errs, a.cmds)
 }
 
 // appendTrims adds a command for each stream that is to be trimmed. Its own
@@ -263,35 +309,46 @@ func ClassifyAdd(err error) Class {
 const execAbort = "EXECABORT "
 
 // blameAborts puts the reason into the errors of a refused transaction: the
-// server tells it only with the command that it refused, or, where it refused
-// EXEC itself, with the abort.
-func blameAborts(errs []error) {
-	cause := abortCause(errs)
+// server tells it only with the command that it refused, be it one of the
+// entries' or one behind them, or, where it refused EXEC itself, with the abort.
+func blameAborts(errs []error, cmds []redis.Cmder) {
+	var cause error
 	for i, err := range errs {
-		switch {
-		case !isAbort(err):
-		case replyStarts(err, abortReason) || cause == nil:
+		if !isAbort(err) {
+			continue
+		}
+		if cause == nil {
+			cause = abortCause(cmds)
+		}
+		if replyStarts(err, abortReason) || cause == nil {
 			errs[i] = &AbortError{Cause: err}
-		default:
+		} else {
 			errs[i] = &AbortError{Cause: cause}
 		}
 	}
 }
 
-// abortCause returns the first error that is not the abort itself.
-func abortCause(errs []error) error {
-	for _, err := range errs {
-		if err != nil && !isAbort(err) {
-			return err
+// abortCause returns the first error that is not the abort itself, with the
+// command and the key that it is about.
+func abortCause(cmds []redis.Cmder) error {
+	for _, cmd := range cmds {
+		if err := cmd.Err(); err != nil && !isAbort(err) {
+			return fmt.Errorf("%s %s: %w", strings.ToUpper(cmd.Name()), keyOf(cmd), err)
 		}
 	}
 	return nil
 }
 
-func isAbort(err error) bool { return err != nil && replyStarts(err, execAbort) }
-
-func fill(errs []error, err error) {
-	for i := range errs {
-		errs[i] = err
+// keyOf returns the key of one of [Adder]'s commands, which is its first
+// argument.
+func keyOf(cmd redis.Cmder) string {
+	switch key := cmd.Args()[1].(type) {
+	case *string:
+		return *key
+	case string:
+		return key
 	}
+	return ""
 }
+
+func isAbort(err error) bool { return err != nil && replyStarts(err, execAbort) }

@@ -128,10 +128,28 @@ func TestARefusedCommandIsNamedAsTheCauseOfTheOthers(t *testing.T) {
 		t.Errorf("forbidden entry: %v, want NOPERM", errs[1])
 	}
 	var abort *AbortError
-	if !errors.As(errs[0], &abort) || !IsNoPermission(abort.Cause) || ClassifyAdd(errs[0]) != Fatal {
+	if !errors.As(errs[0], &abort) || !IsNoPermission(abort.Cause) || ClassifyAdd(errs[0]) != Fatal || !strings.Contains(errs[0].Error(), "XADD secret: NOPERM") {
 		t.Errorf("the other entry: %v (%v), want an AbortError caused by NOPERM", errs[0], ClassifyAdd(errs[0]))
 	}
 	if n := server.Client().XLen(t.Context(), "allowed").Val(); n != 0 {
+		t.Error("a part of a refused batch was written")
+	}
+}
+
+// Trimming comes behind the entries, which are all in order.
+func TestARefusedTrimmingIsNamedAsTheCause(t *testing.T) {
+	server := redistest.Start(t)
+	if err := server.Client().Do(t.Context(), "ACL", "SETUSER", "default", "-xtrim").Err(); err != nil {
+		t.Fatal(err)
+	}
+	a := newAdder(t, server.Config())
+	a.Trim = func() []any { return TrimArgs(10, message.EntryID{}, true, 0) }
+	for i, err := range a.Write(t.Context(), []Add{addOf("s", "n", "1"), addOf("s", "n", "2")}) {
+		if !IsNoPermission(err) || ClassifyAdd(err) != Fatal || !strings.Contains(err.Error(), "XTRIM s: NOPERM") {
+			t.Errorf("entry %d: %v (%v), want a fatal error that names XTRIM", i, err, ClassifyAdd(err))
+		}
+	}
+	if n := server.Client().XLen(t.Context(), "s").Val(); n != 0 {
 		t.Error("a part of a refused batch was written")
 	}
 }

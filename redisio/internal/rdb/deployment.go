@@ -148,8 +148,8 @@ func (clusterWatch) DialHook(next redis.DialHook) redis.DialHook { return next }
 func (w clusterWatch) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		err := next(ctx, cmd)
-		if hidden := (*hiddenError)(nil); errors.As(err, &hidden) {
-			err = hidden.err
+		if plain := shown(err); plain != err {
+			err = plain
 			cmd.SetErr(err)
 		}
 		w.look(ctx, err)
@@ -157,13 +157,32 @@ func (w clusterWatch) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-// ProcessPipelineHook changes no error.
+// ProcessPipelineHook shows hidden errors, too: those of the commands by which a
+// connection begins, before the first of the pipeline's own.
 func (w clusterWatch) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		err := next(ctx, cmds)
+		if err == nil {
+			return nil
+		}
+		for _, cmd := range cmds {
+			if own := cmd.Err(); shown(own) != own {
+				cmd.SetErr(shown(own))
+			}
+		}
+		err = shown(err)
 		w.look(ctx, err)
 		return err
 	}
+}
+
+// shown is err without what hides it.
+func shown(err error) error {
+	var hidden *hiddenError
+	if errors.As(err, &hidden) {
+		return hidden.err
+	}
+	return err
 }
 
 func (w clusterWatch) look(ctx context.Context, err error) {

@@ -127,15 +127,18 @@ func (w *DocumentWriter) Write(ctx context.Context, docs []Document) []error {
 	w.errs = append(w.errs[:0], make([]error, len(docs))...)
 	copy(w.errs, w.c.documentFaults(ctx, docs))
 	w.left = w.left[:0]
+	if w.c.IsCluster() {
+		w.slots = w.slots[:0] // a command remembers its key's slot
+	}
 	for i, err := range w.errs {
-		w.prepare(ctx, i, &docs[i])
+		w.fill(w.slot(ctx, i, w.size(&docs[i])).args, &docs[i])
 		if err == nil {
 			w.left = append(w.left, i)
 		}
 	}
-	w.send(ctx, docs, w.left)
+	w.send(ctx, w.left)
 	if w.script != nil {
-		w.send(ctx, docs, w.withSource(docs))
+		w.send(ctx, w.withSource(docs))
 	}
 	for i := range docs {
 		if err := w.errs[i]; err != nil {
@@ -148,12 +151,12 @@ func (w *DocumentWriter) Write(ctx context.Context, docs []Document) []error {
 }
 
 // send sends the commands of some documents.
-func (w *DocumentWriter) send(ctx context.Context, docs []Document, which []int) {
+func (w *DocumentWriter) send(ctx context.Context, which []int) {
 	w.cmds = w.cmds[:0]
 	for _, at := range which {
 		w.cmds = append(w.cmds, w.slots[at].cmd)
 	}
-	pipelined(ctx, w.c.raw, w.cmds, func(i int) string { return docs[which[i]].Key })
+	execute(ctx, w.c.raw.Pipeline(), w.cmds)
 	for i, at := range which {
 		w.errs[at] = w.cmds[i].Err()
 	}
@@ -181,11 +184,6 @@ func (w *DocumentWriter) withSource(docs []Document) (again []int) {
 		slot.cmd.SetErr(nil)
 	}
 	return again
-}
-
-// prepare fills command i.
-func (w *DocumentWriter) prepare(ctx context.Context, i int, doc *Document) {
-	w.fill(w.slot(ctx, i, w.size(doc)).args, doc)
 }
 
 // slot returns command i with room for n arguments.

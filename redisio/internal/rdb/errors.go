@@ -128,6 +128,7 @@ const (
 // struck, and may try again, as [Retry] does. A deadline that cuts a read or
 // write in progress shows as a network timeout, which is Retryable.
 func Classify(err error) Class {
+	err = shown(err)
 	if strange := (*ClusterError)(nil); errors.As(err, &strange) {
 		return Fatal
 	}

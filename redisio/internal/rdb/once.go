@@ -221,14 +221,14 @@ func (a *OnceAdder) sendDurably(ctx context.Context, batches []OnceBatch, replie
 func (a *OnceAdder) send(ctx context.Context, on pipelines, batches []OnceBatch, replies []OnceReply, which []int, source bool) (unknown []int) {
 	cmds := make([]redis.Cmder, len(which))
 	for i, at := range which {
-		cmds[i] = addOnce.call(ctx, a.args[at], 3+len(batches[at].Marks), source)
+		cmds[i] = oneTry{addOnce.call(ctx, a.args[at], 3+len(batches[at].Marks), source)}
 	}
-	pipelined(ctx, on, cmds, func(i int) string { return batches[which[i]].Stream })
+	execute(ctx, on.Pipeline(), cmds)
 	for i, at := range which {
 		if IsNoScript(cmds[i].Err()) {
 			unknown = append(unknown, at)
 		}
-		replies[at] = parseOnce(cmds[i].(*redis.SliceCmd), len(batches[at].Adds))
+		replies[at] = parseOnce(cmds[i].(oneTry).SliceCmd, len(batches[at].Adds))
 	}
 	return unknown
 }

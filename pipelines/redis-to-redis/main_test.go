@@ -123,7 +123,7 @@ func TestHelpGoesToStdout(t *testing.T) {
 func TestAFailedJobIsOneLineWithItsCause(t *testing.T) {
 	server := pipetest.StartRedis(t, "")
 	for stream, want := range map[string]string{
-		"out:1": `message with key ".*" cannot be written to "out:1": WRONGTYPE Operation against a key holding the wrong kind of value.*`,
+		"out:1": `element with key ".*" cannot be written to "out:1": WRONGTYPE Operation against a key holding the wrong kind of value.*`,
 		"in:1":  `partition in:1: create group redis-to-redis of in:1: WRONGTYPE Operation against a key holding the wrong kind of value`,
 	} {
 		t.Run(stream, func(t *testing.T) {

@@ -1,10 +1,12 @@
 package sinks
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
+	"example.com/beamredis/redisio/internal/rdb"
 	"example.com/beamredis/redisio/message"
 )
 
@@ -29,5 +31,25 @@ func (b *burial) bury(ts beam.EventTime, letter message.DeadLetter, reason error
 	if b.errorStream == "" {
 		return nil, nil
 	}
-	return letter.ErrorEntry(), nil
+	fields := letter.ErrorEntry()
+	if large := (*rdb.TooLargeError)(nil); errors.As(reason, &large) {
+		fields = cutValues(fields)
+	}
+	return fields, nil
+}
+
+// mostKept is how much of a value an error stream gets of an element that is
+// too large for the server.
+const mostKept = 64 << 10
+
+// cutValues cuts the values that the error stream could not take either, and
+// says so in fields "cut" of their own.
+func cutValues(fields []message.Field) []message.Field {
+	for i := range fields {
+		if n := len(fields[i].Value); n > mostKept {
+			fields[i].Value = fields[i].Value[:mostKept]
+			fields = append(fields, message.Field{Name: "cut", Value: fmt.Sprintf("%s had %d bytes", fields[i].Name, n)})
+		}
+	}
+	return fields
 }

@@ -34,10 +34,7 @@ func (d *DocumentFn) fill(doc *document, key string, elem any) error {
 	if d.Format == Hash && len(doc.Fields) == 0 {
 		return errNoFields
 	}
-	if n := len(doc.JSON); n > maxValue {
-		return fmt.Errorf("the document has %d bytes, Redis takes %d", n, maxValue)
-	}
-	return tooLarge(&message.Message{Key: doc.Key, Fields: doc.Fields}, maxValue)
+	return nil
 }
 
 // bury makes a dead letter of doc; see [burial.bury].

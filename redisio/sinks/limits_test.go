@@ -83,3 +83,33 @@ func TestWithoutPermissionForMarksNothingIsAdded(t *testing.T) {
 		t.Errorf("%d entries were added", n)
 	}
 }
+
+func TestADocumentThatTheServerDoesNotTakeIsADeadLetterByItself(t *testing.T) {
+	eachFormat(t, func(t *testing.T, server *redistest.Server, format Format, change func(*DocumentFn)) {
+		if err := server.Client().ConfigSet(t.Context(), "proto-max-bulk-len", "2mb").Err(); err != nil {
+			t.Fatal(err)
+		}
+		s := newDocumentSink(t, server.Config(), format, func(d *DocumentFn) {
+			change(d)
+			d.CollectFailed, d.ErrorStream = true, "errors"
+		})
+		elems := items(30)
+		taken, refused := elems[11].(item), elems[12].(item)
+		taken.Pad, refused.Pad = strings.Repeat("x", 3<<19), strings.Repeat("x", 3<<20)
+		elems[11], elems[12] = taken, refused
+		if err := s.bundle(t.Context(), elems...); err != nil {
+			t.Fatal(err)
+		}
+		wantLast(t, server, format, 30)
+		if len(s.dead) != 1 || s.dead[0].Message.Key != refused.Key || !strings.Contains(s.dead[0].Reason, "proto-max-bulk-len") {
+			t.Fatalf("%d dead letters, want the one of %s with the setting's name", len(s.dead), refused.Key)
+		}
+		if n := s.lanes[0].delivery.retries.Load(); n != 0 {
+			t.Errorf("%d documents were tried again", n)
+		}
+		letters := stored(t, server, "errors")
+		if len(letters) != 1 || len(strings.Join(letters[0], " ")) > 2*mostKept {
+			t.Errorf("the error stream has %d dead letters, want one whose value is cut", len(letters))
+		}
+	})
+}

@@ -181,18 +181,6 @@ func TestAMessageWithNothingToWriteIsADeadLetter(t *testing.T) {
 	wantAllOnceInOrder(t, server, 5)
 }
 
-func TestTooLargeIsTheElementsFault(t *testing.T) {
-	m := message.Message{Key: "key", Fields: []message.Field{{Name: "a", Value: "12345"}}}
-	for limit, want := range map[int]string{2: "the key has 3 bytes", 4: "field 0 has 5 bytes"} {
-		if err := tooLarge(&m, limit); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("limit %d: error %v, want %q", limit, err, want)
-		}
-	}
-	if err := tooLarge(&m, 5); err != nil {
-		t.Errorf("limit 5: %v", err)
-	}
-}
-
 // spoil makes partition i something that is no stream.
 func spoil(t *testing.T, server *redistest.Server, i int) {
 	t.Helper()

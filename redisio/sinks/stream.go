@@ -38,7 +38,7 @@ type WriteFn struct {
 	onceKey  reflectx.Func1x1 // user's idempotence key
 	lanes    []*lane
 	seq      sequencer
-	failed   failures
+	failed   burial
 	written  writtenMessages
 	reported tally
 }
@@ -62,6 +62,7 @@ func (w *WriteFn) Setup() error {
 	if w.route, err = newRouter(&w.WriteConfig); err != nil {
 		return err
 	}
+	w.failed = burial{collect: w.CollectFailed, errorStream: w.ErrorStream}
 	w.lanes = nil
 	for range max(1, w.Concurrency) {
 		w.lanes = append(w.lanes, newLane(w, client))
@@ -150,11 +151,6 @@ func (w *WriteFn) add(e *entry) rdb.Add {
 	return add
 }
 
-// maxValue is the most bytes that Redis takes as one argument by default
-// (proto-max-bulk-len). It answers a larger one by closing the connection, and
-// so would fail everything else that is on it.
-const maxValue = 512 << 20
-
 var errNothingToWrite = errors.New("the message has neither fields nor a key to write: an entry has at least one field")
 
 // faultOf returns why m can never be written, as far as that can be told
@@ -166,45 +162,17 @@ func (w *WriteFn) faultOf(m *message.Message) error {
 	if w.Once != nil && 2*len(m.Fields)+2 > rdb.MostOnceArgs {
 		return fmt.Errorf("the message has %d fields, idempotent writing takes %d", len(m.Fields), rdb.MostOnceArgs/2-1)
 	}
-	return tooLarge(m, maxValue)
-}
-
-func tooLarge(m *message.Message, limit int) error {
-	if len(m.Key) > limit {
-		return fmt.Errorf("the key has %d bytes, Redis takes %d", len(m.Key), limit)
-	}
-	for i := range m.Fields {
-		f := &m.Fields[i]
-		if n := max(len(f.Name), len(f.Value)); n > limit {
-			return fmt.Errorf("field %d has %d bytes, Redis takes %d", i, n, limit)
-		}
-	}
 	return nil
 }
 
-// bury makes a dead letter of e: emitted, written to the error stream, or
-// both. With neither, the element fails the bundle.
+// bury makes a dead letter of e; see [burial.bury].
 func (w *WriteFn) bury(e entry, reason error, attempts int) (instead entry, ok bool, err error) {
-	switch {
-	case e.isDeadLetter:
+	if e.isDeadLetter {
 		return entry{}, false, fmt.Errorf("error stream %q cannot take dead letters: %w", e.stream, reason)
-	case !w.CollectFailed && w.ErrorStream == "":
-		return entry{}, false, fmt.Errorf("message with %s cannot be written to %q: %w"+
-			" (to keep such messages aside, name an error stream or consume Failed)", describeKey(&e.msg), e.stream, reason)
 	}
-	letter := message.DeadLetter{
-		Message:     e.msg,
-		Destination: e.stream,
-		Reason:      oneLine(reason.Error()),
-		Attempts:    int64(attempts),
-	}
-	w.failed.add(e.ts, letter, w.CollectFailed)
-	if w.ErrorStream == "" {
-		return entry{}, false, nil
-	}
-	fields := letter.ErrorEntry()
-	if large := (*rdb.TooLargeError)(nil); errors.As(reason, &large) {
-		fields = cutValues(fields)
+	fields, err := w.failed.bury(e.ts, message.DeadLetter{Message: e.msg, Destination: e.stream, Attempts: int64(attempts)}, reason)
+	if err != nil || fields == nil {
+		return entry{}, false, err
 	}
 	return entry{
 		msg:          message.Message{Fields: fields},
@@ -212,20 +180,4 @@ func (w *WriteFn) bury(e entry, reason error, attempts int) (instead entry, ok b
 		stream:       w.ErrorStream,
 		isDeadLetter: true,
 	}, true, nil
-}
-
-// mostKept is how much of a value an error stream gets of an element that is
-// too large for the server.
-const mostKept = 64 << 10
-
-// cutValues cuts the values that the error stream could not take either, and
-// says so in fields "cut" of their own.
-func cutValues(fields []message.Field) []message.Field {
-	for i := range fields {
-		if n := len(fields[i].Value); n > mostKept {
-			fields[i].Value = fields[i].Value[:mostKept]
-			fields = append(fields, message.Field{Name: "cut", Value: fmt.Sprintf("%s had %d bytes", fields[i].Name, n)})
-		}
-	}
-	return fields
 }

@@ -17,11 +17,11 @@ bundle inst002 stage-002 failed:process bundle failed for instruction inst002 us
 2: Discard
 	caused by:
 DoFn[UID:4, PID:e4, Name: example.com/beamredis/redisio/sinks.WriteFn] failed:
-message with key "k2" cannot be written to "out:1": WRONGTYPE Operation`
+element with key "k2" cannot be written to "out:1": WRONGTYPE Operation`
 
 func TestACauseIsTakenOutOfTheReport(t *testing.T) {
 	for name, tc := range map[string]struct{ report, want string }{
-		"a DoFn's error": {dofnReport, `message with key "k2" cannot be written to "out:1": WRONGTYPE Operation`},
+		"a DoFn's error": {dofnReport, `element with key "k2" cannot be written to "out:1": WRONGTYPE Operation`},
 		"a panic": {"job job-001 failed:\nbundle failed:panic: nil map\nFull error:\nwhile executing Process\n\tcaused by:\npanic: nil map goroutine 5 [running]:\nmain.f()\n\t/x.go:1",
 			"panic: nil map"},
 		"an error that Beam makes a panic": {"job failed:\n\tcaused by:\npanic: partition in:1: no permission goroutine 5 [running]:\nmain.f()", "partition in:1: no permission"},

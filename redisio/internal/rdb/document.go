@@ -156,7 +156,7 @@ func (w *DocumentWriter) send(ctx context.Context, which []int) {
 	for _, at := range which {
 		w.cmds = append(w.cmds, w.slots[at].cmd)
 	}
-	execute(ctx, w.c.raw.Pipeline(), w.cmds)
+	execute(ctx, w.c.raw().Pipeline(), w.cmds)
 	for i, at := range which {
 		w.errs[at] = w.cmds[i].Err()
 	}

@@ -63,7 +63,7 @@ func (c *Client) run(ctx context.Context, s script, key string, argv ...any) (re
 	args = append(args, argv...)
 	for _, source := range []bool{false, true} {
 		cmd := s.call(ctx, args, 1, source)
-		if err = c.raw.Process(ctx, cmd); !IsNoScript(err) {
+		if err = c.raw().Process(ctx, cmd); !IsNoScript(err) {
 			return cmd.Val(), err
 		}
 	}

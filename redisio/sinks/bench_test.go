@@ -137,3 +137,31 @@ func rawLoop(b *testing.B, c *redis.Client, out topic.Topic, msgs []message.Mess
 		}
 	}
 }
+
+// BenchmarkDocumentFn shows the sink's own allocations: those of one bundle,
+// ten batches of hashes, of messages.
+func BenchmarkDocumentFn(b *testing.B) {
+	server := redistest.Start(b)
+	var elems []any
+	for _, m := range benchMessages() {
+		elems = append(elems, m)
+	}
+	fn := &DocumentFn{DocumentConfig: DocumentConfig{Conn: server.Config(), Format: Hash}}
+	if err := fn.Setup(); err != nil {
+		b.Fatal(err)
+	}
+	ctx, emit := b.Context(), func(_ beam.EventTime, d message.DeadLetter) { b.Fatal(d.Reason) }
+	b.ReportAllocs()
+	for b.Loop() {
+		fn.StartBundle(ctx, emit)
+		for _, elem := range elems {
+			if err := fn.ProcessElement(ctx, 0, elem, emit); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if err := fn.FinishBundle(ctx, emit); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N*len(elems))/b.Elapsed().Seconds(), "documents/s")
+}

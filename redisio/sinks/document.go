@@ -85,6 +85,7 @@ type DocumentFn struct {
 	keyOf    func(elem any) (string, error)
 	encode   encoder
 	lanes    []*documentLane
+	doc      document // the one that is being made: it would not be on the stack
 	burial   burial
 	reported tally
 }
@@ -177,27 +178,29 @@ func (d *DocumentFn) process(ts beam.EventTime, key string, fault error, elem an
 	if d.burial.some.Load() {
 		d.burial.emit(emit)
 	}
-	doc := document{Document: rdb.Document{Key: d.KeyPrefix + key}, ts: ts}
+	doc := &d.doc
+	*doc = document{Document: rdb.Document{Key: d.KeyPrefix + key}, ts: ts}
 	if _, ok := elem.(message.Message); ok {
 		doc.message = elem
 	}
 	if fault == nil {
-		fault = d.fill(&doc, key, elem)
+		fault = d.fill(doc, key, elem)
 	}
 	lane := laneOf(d.lanes, doc.Key)
 	if fault != nil {
-		instead, ok, err := d.bury(doc, fault, 0)
+		instead, ok, err := d.bury(*doc, fault, 0)
 		if err != nil || !ok {
 			return err
 		}
-		doc = instead
+		*doc = instead
 	}
-	return lane.batcher.Add(doc, doc.size())
+	return lane.batcher.Add(*doc, doc.size())
 }
 
 // FinishBundle returns when every element of the bundle is written or a dead
 // letter; its error says what was lost.
 func (d *DocumentFn) FinishBundle(ctx context.Context, emit func(beam.EventTime, message.DeadLetter)) error {
+	d.doc = document{} // lets go of the element's memory
 	err := finishAll(d.lanes, func(l *documentLane) error { return l.batcher.Finish(ctx) })
 	d.report(ctx)
 	if err != nil {

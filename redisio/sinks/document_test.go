@@ -419,3 +419,20 @@ func TestLanesWriteAtOnceAndTheLastDocumentOfAKeyStays(t *testing.T) {
 		}
 	})
 }
+
+func TestADocumentCostsTheSinkNoAllocation(t *testing.T) {
+	server := redistest.Start(t)
+	s := newDocumentSink(t, server.Config(), Hash, func(d *DocumentFn) { d.Key = nil })
+	elems := make([]any, 5000)
+	for i := range elems {
+		elems[i] = message.Message{Key: fmt.Sprint("k", i%100), Fields: []message.Field{{Name: "n", Value: "1"}}}
+	}
+	allocs := testing.AllocsPerRun(5, func() {
+		if err := s.bundle(t.Context(), elems...); err != nil {
+			t.Error(err)
+		}
+	})
+	if perDocument := allocs / float64(len(elems)); perDocument > 0.5 {
+		t.Errorf("%.2f allocations per document, want at most 0.5", perDocument)
+	}
+}

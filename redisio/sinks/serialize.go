@@ -38,11 +38,13 @@ func (s *SerializeFn) ProcessElement(ts beam.EventTime, element beam.X, emit fun
 		emit(m.(message.Message))
 		return nil
 	}
-	reason := fmt.Sprintf("cannot be serialized: %v", fault)
+	letter := describeElement(element)
+	reason := fmt.Errorf("serialize: %w", fault.(error))
 	if !s.HasErrorStream && !s.CollectFailed {
-		return fmt.Errorf("element of type %T %s (to keep such elements aside, name an error stream or consume Failed)", element, reason)
+		return fmt.Errorf("element %.*s of type %T: %w (to keep such elements aside, name an error stream or consume Failed)",
+			keyShown, letter.Fields[0].Value, element, reason)
 	}
-	emitFailed(ts, message.DeadLetter{Message: describeElement(element), Reason: oneLine(reason), Attempts: 1})
+	emitFailed(ts, message.DeadLetter{Message: letter, Reason: oneLine(reason.Error()), Attempts: 1})
 	return nil
 }
 

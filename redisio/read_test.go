@@ -75,11 +75,11 @@ func TestReadOptionsSetWhatTheySay(t *testing.T) {
 		want func(*sdf.Config)
 	}{
 		"WithAckStrategy":       {WithAckStrategy(AckOnEmit), func(c *sdf.Config) { c.Ack = AckOnEmit }},
-		"WithStart latest":      {WithStart(StartLatest()), func(c *sdf.Config) { c.Start = sdf.Start{Latest: true} }},
-		"WithStart earliest":    {WithStart(StartEarliest()), func(c *sdf.Config) { c.Start = sdf.Start{} }},
-		"WithStart after":       {WithStart(StartAfter(stop)), func(c *sdf.Config) { c.Start = sdf.Start{After: stop} }},
-		"WithStart at":          {WithStart(StartAt(at)), func(c *sdf.Config) { c.Start = sdf.Start{After: beforeAt} }},
-		"WithStart before 1970": {WithStart(StartAt(time.Time{})), func(c *sdf.Config) { c.Start = sdf.Start{} }},
+		"WithStart latest":      {WithStart(StartLatest()), func(c *sdf.Config) { c.Start, c.StartGiven = sdf.Start{Latest: true}, true }},
+		"WithStart earliest":    {WithStart(StartEarliest()), func(c *sdf.Config) { c.Start, c.StartGiven = sdf.Start{}, true }},
+		"WithStart after":       {WithStart(StartAfter(stop)), func(c *sdf.Config) { c.Start, c.StartGiven = sdf.Start{After: stop}, true }},
+		"WithStart at":          {WithStart(StartAt(at)), func(c *sdf.Config) { c.Start, c.StartGiven = sdf.Start{After: beforeAt}, true }},
+		"WithStart before 1970": {WithStart(StartAt(time.Time{})), func(c *sdf.Config) { c.Start, c.StartGiven = sdf.Start{}, true }},
 		"WithConsumer":          {WithConsumer("me"), func(c *sdf.Config) { c.Consumer = "me" }},
 		"WithClaimIdle":         {WithClaimIdle(time.Hour), func(c *sdf.Config) { c.ClaimIdle = time.Hour }},
 		"WithDeliveryLimit":     {WithDeliveryLimit(3), func(c *sdf.Config) { c.DeliveryLimit = 3 }},

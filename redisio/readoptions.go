@@ -102,10 +102,11 @@ func ParseStart(s string) (Start, error) {
 }
 
 // WithStart sets where a group that does not exist yet begins. Default:
-// [StartLatest]. A group that exists continues where it stands.
+// [StartLatest]. A group that exists continues where it stands, and a worker
+// warns that the start has no effect.
 func WithStart(start Start) ReadOption {
 	return readOption(func(cfg *sdf.Config) error {
-		cfg.Start = start
+		cfg.Start, cfg.StartGiven = start, true
 		return nil
 	})
 }

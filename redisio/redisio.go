@@ -94,6 +94,17 @@ func Check(ctx context.Context, c Conn, topics ...Topic) error {
 	return err
 }
 
+// CheckJSON finds out whether the server knows JSON.SET, for programs that write
+// by [WriteJSON]: its error says what the server needs. A user that may not ask
+// learns it from the first document.
+func CheckJSON(ctx context.Context, c Conn) error {
+	client, err := rdb.Open(c)
+	if err != nil {
+		return err
+	}
+	return client.RequireJSON(ctx)
+}
+
 // Drain waits until the acknowledgements that are due in this process have
 // been carried out, or ctx ends. Call it after the pipeline has run, where the
 // worker runs in the submitting process (Prism, LOOPBACK).

@@ -29,6 +29,8 @@ func TestAKeyOfAnotherTypeIsNamedAndUntouched(t *testing.T) {
 	sink().FailsInOneLine(t, "WRONGTYPE Operation against a key holding the wrong kind of value")
 }
 
+func TestWithAnErrorStreamTheRestIsWritten(t *testing.T) { sink().SetsAside(t, "WRONGTYPE") }
+
 func TestBadInputIsOneLineAndDoesNothing(t *testing.T) {
 	sink().BadInput(t, map[string]string{"--redis URL --path $.a": "there is no flag --path, see --help"})
 }

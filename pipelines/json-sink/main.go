@@ -44,6 +44,7 @@ func main() {
 		Flags:       flags,
 		Options:     func() ([]redisio.WriteOption, error) { return pathOption(*path) },
 		Write:       redisio.TryWriteJSON,
+		Check:       redisio.CheckJSON,
 		StartServer: demo.StartJSONServer,
 		Order: func(ctx context.Context, client *redis.Client, key string) (string, error) {
 			order, err := client.Do(ctx, "JSON.GET", key, ".order").Text()

@@ -33,6 +33,8 @@ func TestAKeyOfAnotherTypeIsNamedAndUntouched(t *testing.T) {
 	sink(t).FailsInOneLine(t, "Existing key has wrong Redis type")
 }
 
+func TestWithAnErrorStreamTheRestIsWritten(t *testing.T) { sink(t).SetsAside(t, "Existing key has wrong Redis type") }
+
 func TestBadInputIsOneLineAndDoesNothing(t *testing.T) {
 	sink(t).BadInput(t, map[string]string{"--redis URL --path status": `--path is "status": want one that begins with $ or with a dot`})
 }
@@ -61,6 +63,9 @@ func TestAServerWithoutRedisJSONIsOneLineThatSaysWhatToInstall(t *testing.T) {
 	if got.Status != 1 || strings.Count(got.Stderr, "\n") != 1 ||
 		!strings.Contains(got.Stderr, "it needs Redis 8, Redis Stack, or the module RedisJSON") {
 		t.Errorf("status %d, stderr %q", got.Status, got.Stderr)
+	}
+	if groups := server.Client.XInfoGroups(t.Context(), "in:0").Val(); len(groups) != 0 {
+		t.Errorf("groups %v were made before that was seen", groups)
 	}
 }
 

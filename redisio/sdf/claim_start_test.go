@@ -1,7 +1,13 @@
 package sdf
 
 import (
+	"bytes"
+	"log/slog"
+	"runtime"
+	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"example.com/beamredis/redisio/message"
 )
@@ -55,4 +61,102 @@ func TestReadOfAStreamThatDoesNotExistYetWaitsForIt(t *testing.T) {
 	r.bundle().want()
 	r.add(stream, 2)
 	wantNumbers(t, r.read(2), 1, 2)
+}
+
+// logged collects what is logged during a test.
+type logged struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func logOf(t *testing.T) *logged {
+	t.Helper()
+	l, before := new(logged), slog.Default()
+	t.Cleanup(func() { slog.SetDefault(before) })
+	slog.SetDefault(slog.New(slog.NewTextHandler(l, nil)))
+	return l
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logged) count(part string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), part)
+}
+
+func TestAStartWithoutEffectIsWarnedOfOnce(t *testing.T) {
+	for name, tc := range map[string]struct {
+		start   Start
+		given   bool
+		warning string
+	}{
+		"earliest":        {Start{}, true, "stands at 2000-0 in " + stream + ": the start (earliest) has no effect"},
+		"latest":          {Start{Latest: true}, true, "stands at 2000-0 in " + stream + ": the start (latest) has no effect"},
+		"after ID":        {Start{After: message.EntryID{Ms: 9}}, true, "the start (after 9-0) has no effect"},
+		"where it stands": {Start{After: message.EntryID{Ms: 2000}}, true, ""},
+		"nobody asked":    {Start{Latest: true}, false, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log := logOf(t)
+			r := newRunner(t, func(cfg *Config) { cfg.Start, cfg.StartGiven = tc.start, tc.given })
+			r.createGroup("0")
+			for n := 1; n <= 3; n++ {
+				r.addAt(n*1000, n)
+			}
+			r.setGroup(message.EntryID{Ms: 2000})
+			for range 3 {
+				if _, err := r.worker.fn.CreateInitialRestriction(t.Context(), partition(stream)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if tc.warning == "" && log.count("has no effect") != 0 || tc.warning != "" && (log.count(tc.warning) != 1 || log.count("has no effect") != 1) {
+				t.Errorf("log %q, want once: %q", log.text.String(), tc.warning)
+			}
+		})
+	}
+}
+
+func TestANewGroupsStartIsNotWarnedOf(t *testing.T) {
+	log := logOf(t)
+	r := newRunner(t, func(cfg *Config) { cfg.Start, cfg.StartGiven = Start{}, true })
+	r.addAt(1000, 1)
+	r.open(stream)
+	r.bundle().want(1)
+	if n := log.count("has no effect"); n != 0 {
+		t.Errorf("%d warnings", n)
+	}
+}
+
+func TestAFullServerThatRefusesTheGroupIsWarnedOf(t *testing.T) {
+	log := logOf(t)
+	r := newRunner(t)
+	memory := func(limit string) {
+		if err := r.server.Client().ConfigSet(t.Context(), "maxmemory", limit).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	memory("1")
+	done := make(chan error, 1)
+	go func() {
+		_, err := r.worker.fn.CreateInitialRestriction(t.Context(), partition(stream))
+		done <- err
+	}()
+	const warning = "reading does not begin yet, will try again"
+	for deadline := time.Now().Add(time.Minute); log.count(warning) == 0; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatal("no warning within a minute")
+		}
+	}
+	memory("0")
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if n := log.count(warning); n != 1 || log.count("OOM") == 0 {
+		t.Errorf("%d warnings, want one that tells the reason: %s", n, log.text.String())
+	}
 }

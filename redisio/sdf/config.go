@@ -36,6 +36,17 @@ type Start struct {
 	After message.EntryID `json:"after"`
 }
 
+// String is the start as the programs' flag takes it.
+func (s Start) String() string {
+	switch {
+	case s.Latest:
+		return "latest"
+	case s.After.IsZero():
+		return "earliest"
+	}
+	return "after " + s.After.String()
+}
+
 // Config is all that the source needs to know; it travels in the job graph.
 type Config struct {
 	Conn conn.Config `json:"conn"`
@@ -46,7 +57,10 @@ type Config struct {
 	Consumer string      `json:"consumer"`
 	Ack      AckStrategy `json:"ack"`
 	Start    Start       `json:"start"`
-	KeyField string      `json:"key_field"`
+	// StartGiven says that somebody asked for Start, and wants to know if it has
+	// no effect.
+	StartGiven bool   `json:"start_given,omitempty"`
+	KeyField   string `json:"key_field"`
 	// ClaimIdle is how long an entry of another consumer must have been idle
 	// before it is taken over.
 	ClaimIdle time.Duration `json:"claim_idle"`

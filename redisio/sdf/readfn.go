@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/sdf"
@@ -45,57 +44,6 @@ func (fn *ReadFn) Setup() (err error) {
 	}
 	fn.times, err = newEventTimes(&fn.Config)
 	return err
-}
-
-// CreateInitialRestriction finds out where the group stands, creating it where
-// it is missing, and fixes where the read begins and ends.
-func (fn *ReadFn) CreateInitialRestriction(ctx context.Context, part topic.Partition) (Restriction, error) {
-	client, err := rdb.Open(fn.Config.Conn)
-	if err != nil {
-		return Restriction{}, err
-	}
-	var rest Restriction
-	err = client.Retry(ctx, func(ctx context.Context) (err error) {
-		rest, err = initialRestriction(ctx, client, &fn.Config, part)
-		return err
-	})
-	if err != nil {
-		return Restriction{}, fmt.Errorf("partition %s: %w", part.Stream, err)
-	}
-	return rest, nil
-}
-
-func initialRestriction(ctx context.Context, client *rdb.Client, cfg *Config, part topic.Partition) (Restriction, error) {
-	start := cfg.Start.After.String()
-	if cfg.Start.Latest {
-		start = rdb.LatestStart
-	}
-	if _, err := client.CreateGroup(ctx, part.Stream, cfg.Group, start); err != nil {
-		return Restriction{}, err
-	}
-	st, err := client.State(ctx, part.Stream, cfg.Group)
-	if err != nil {
-		return Restriction{}, err
-	}
-	if !st.Group.Exists {
-		return Restriction{}, fmt.Errorf("group %s of %s vanished right after it was created", cfg.Group, part.Stream)
-	}
-	at := st.Group.LastDelivered
-	rest := Restriction{Start: at, Position: at, Stop: message.MaxID, Deadline: NoLimit, Remaining: NoLimit}
-	rest.Ahead = !cfg.Start.Latest && at == cfg.Start.After && st.Stream.LastGenerated.Less(at)
-	switch {
-	case cfg.StopAt != nil:
-		rest.Stop = *cfg.StopAt
-	case cfg.StopAtLatest:
-		rest.Stop = st.Stream.LastGenerated
-	}
-	if cfg.MaxEntries > 0 {
-		rest.Remaining = cfg.MaxEntries
-	}
-	if cfg.MaxTime > 0 {
-		rest.Deadline = time.Now().Add(cfg.MaxTime).UnixMilli()
-	}
-	return rest, nil
 }
 
 // SplitRestriction does not split: order within a partition is kept.

@@ -34,6 +34,8 @@ type Sink struct {
 	Options func() ([]redisio.WriteOption, error)
 	// Write is TryWriteJSON or TryWriteHash.
 	Write func(beam.Scope, redisio.Conn, beam.PCollection, ...redisio.WriteOption) (redisio.Result, error)
+	// Check looks whether the server can hold such documents; nil: every one can.
+	Check func(context.Context, redisio.Conn) error
 	// StartServer starts the demo's Redis.
 	StartServer func(context.Context) (*demo.Server, error)
 	// Order returns the number of the order that a document of the demo holds.
@@ -43,8 +45,9 @@ type Sink struct {
 // settings are the flags.
 type settings struct {
 	topicjob.Flags
-	keyPrefix string
-	ttl       time.Duration
+	keyPrefix   string
+	ttl         time.Duration
+	errorStream string
 }
 
 // Main runs the program and returns its exit status.
@@ -57,6 +60,7 @@ func (k Sink) Main() (status int) {
 	s.Register(flags, k.Name, "the topic and the "+k.Documents)
 	flags.StringVar(&s.keyPrefix, "key_prefix", "", "`text` that goes before a message's key to make its document's")
 	flags.DurationVar(&s.ttl, "ttl", 0, "`time` that a document lives from its last write on, such as 5m; 0: no limit is set")
+	flags.StringVar(&s.errorStream, "error_stream", "", "`key` of a stream that gets the messages that can never be written, with the reason; without it, such a message ends the program")
 	return cli.Main(cli.Program{Name: k.Name, Summary: k.Summary, Flags: flags, Run: func(sig *cli.Signals) error {
 		if s.Redis.URL == "" {
 			return k.demonstrate(sig, os.Stdout, &s)
@@ -77,11 +81,28 @@ func (k Sink) job(s *settings) (topicjob.Job, error) {
 	if s.ttl > 0 {
 		opts = append(opts, redisio.WithTTL(s.ttl))
 	}
+	if s.errorStream != "" {
+		opts = append(opts, redisio.WithErrorStream(s.errorStream))
+		err = errors.Join(err, notOf(j.Source, s.errorStream))
+	}
+	if k.Check != nil {
+		j.CheckSink = func(ctx context.Context) error { return k.Check(ctx, j.Conn) }
+	}
 	j.Write = func(scope beam.Scope, messages beam.PCollection) error {
 		_, err := k.Write(scope, j.Conn, messages, opts...)
 		return err
 	}
 	return j, cli.Usage(errors.Join(err, optsErr))
+}
+
+// notOf refuses to add dead letters to what is read.
+func notOf(source redisio.Topic, errorStream string) error {
+	for _, p := range source.Parts() {
+		if p.Stream == errorStream {
+			return fmt.Errorf("--error_stream is %q, a partition of --source: the program would read what it could not write, without end", errorStream)
+		}
+	}
+	return nil
 }
 
 // run writes documents until it has caught up or is told to stop.

@@ -99,6 +99,23 @@ func (d DocumentSink) FailsInOneLine(t *testing.T, wrongType string) {
 	}
 }
 
+// SetsAside is the test that what cannot be written goes to the error stream,
+// and the rest is written.
+func (d DocumentSink) SetsAside(t *testing.T, wrongType string) {
+	server := StartRedis(t, "", d.Args...)
+	server.Load(t, "in", 4, 10, keyOf)
+	Must(t, server.Client.Set(t.Context(), "key-0", "somebody's", 0).Err())
+	got := d.run(t, "--redis", server.URL(), "--start", "earliest", "--error_stream", "errors", "--exit_when_caught_up")
+	Expect(t, got, Outcome{}, ignoreStdout)
+	letters := server.Client.XRange(t.Context(), "errors", "-", "+").Val()
+	if len(letters) != 1 || letters[0].Values["key"] != "key-0" || !strings.Contains(fmt.Sprint(letters[0].Values["reason"]), wrongType) {
+		t.Errorf("error stream %v, want the message of key-0 and why", letters)
+	}
+	if n := d.Number(t, server, "key-9"); n != "9" {
+		t.Errorf("key-9 has number %q", n)
+	}
+}
+
 // BadInput is the test that each mistake in the arguments is one line, and
 // does nothing.
 func (d DocumentSink) BadInput(t *testing.T, more map[string]string) {
@@ -110,6 +127,7 @@ func (d DocumentSink) BadInput(t *testing.T, more map[string]string) {
 		"--redis URL --ttl 5":                  `invalid value "5" for flag -ttl: parse error`,
 		"--redis URL --source_partitions 0":    "--source_partitions is 0: want at least 1",
 		"--redis URL --group= --ttl -1s":       "--group is empty: want the name of a consumer group; --ttl is -1s: want 0 or more",
+		"--redis URL --error_stream in:0":      `--error_stream is "in:0", a partition of --source: the program would read what it could not write, without end`,
 		"--redis URL --ack never":              `--ack: "never" is no ack strategy: want on-checkpoint, on-emit or no-ack`,
 		"--redis URL --sink out":               "there is no flag --sink, see --help",
 		"--start latest":                       "--start: the demo, which runs without --redis, begins at earliest",
@@ -160,7 +178,7 @@ func (d DocumentSink) Demonstrates(t *testing.T, is string, env ...string) {
 func (d DocumentSink) Helps(t *testing.T, flags ...string) {
 	got := d.run(t, "--help")
 	Expect(t, got, Outcome{}, ignoreStdout)
-	for _, want := range append(flags, "--redis URL", "--key_prefix text", "--ttl time", "--exit_when_caught_up", "password_env") {
+	for _, want := range append(flags, "--redis URL", "--key_prefix text", "--ttl time", "--error_stream key", "--exit_when_caught_up", "password_env") {
 		if !strings.Contains(got.Stdout, want) {
 			t.Errorf("--help lacks %q:\n%s", want, got.Stdout)
 		}

@@ -59,12 +59,13 @@ func (f *Flags) Job() (Job, error) {
 	j := Job{Source: redisio.Topic{Name: f.Source, Partitions: f.SourceParts}, Group: f.Group, Check: f.Check, Ends: f.ExitWhenCaughtUp}
 	var connErr, startErr error
 	j.Conn, connErr = f.Redis.Conn()
-	start := redisio.StartLatest()
-	if f.Start != "" {
-		start, startErr = redisio.ParseStart(f.Start)
-	}
 	ack, ackErr := redisio.ParseAckStrategy(f.Ack)
-	j.Read = []redisio.ReadOption{redisio.WithStart(start), redisio.WithAckStrategy(ack), redisio.WithKeyField(f.KeyField)}
+	j.Read = []redisio.ReadOption{redisio.WithAckStrategy(ack), redisio.WithKeyField(f.KeyField)}
+	if f.Start != "" {
+		var start redisio.Start
+		start, startErr = redisio.ParseStart(f.Start)
+		j.Read = append(j.Read, redisio.WithStart(start))
+	}
 	if f.ExitWhenCaughtUp {
 		j.Read = append(j.Read, redisio.WithStopAtLatest())
 	}

@@ -31,6 +31,9 @@ type Job struct {
 	Ends   bool // the read ends when it has caught up
 	// Sinks are topics that are looked at as well.
 	Sinks []redisio.Topic
+	// CheckSink is a further look at Redis before the pipeline is submitted; nil:
+	// none.
+	CheckSink func(context.Context) error
 	// Write places what becomes of the messages into the pipeline.
 	Write func(s beam.Scope, messages beam.PCollection) error
 }
@@ -66,7 +69,11 @@ func (j *Job) preflight(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	return redisio.Check(ctx, j.Conn, append([]redisio.Topic{j.Source}, j.Sinks...)...)
+	err := redisio.Check(ctx, j.Conn, append([]redisio.Topic{j.Source}, j.Sinks...)...)
+	if err == nil && j.CheckSink != nil {
+		err = j.CheckSink(ctx)
+	}
+	return err
 }
 
 func (j *Job) pipeline() (*beam.Pipeline, error) {

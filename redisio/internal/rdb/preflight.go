@@ -73,3 +73,18 @@ func (c *Client) requireStreams(ctx context.Context, streams []string) error {
 	}
 	return errors.Join(errs...)
 }
+
+// RequireJSON returns an error that is [ErrNoJSON] where the server does not
+// know JSON.SET.
+func (c *Client) RequireJSON(ctx context.Context) error {
+	commands, err := c.raw().Do(ctx, "COMMAND", "INFO", "JSON.SET").Slice()
+	switch {
+	case IsNoPermission(err):
+		return nil
+	case err != nil:
+		return c.explain(err)
+	case len(commands) != 1 || commands[0] == nil:
+		return fmt.Errorf("redis at %s: %w", c.cfg.Addr, ErrNoJSON)
+	}
+	return nil
+}

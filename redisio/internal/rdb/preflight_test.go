@@ -88,3 +88,18 @@ func TestVersionsCompareByMajorThenMinor(t *testing.T) {
 		t.Errorf("String = %q", got)
 	}
 }
+
+func TestAServerIsAskedWhetherItHasJSON(t *testing.T) {
+	if err := sharedClient(t, redistest.Start(t)).RequireJSON(t.Context()); !errors.Is(err, ErrNoJSON) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("without the module: %v, want one line that is ErrNoJSON", err)
+	}
+	server := redistest.Start(t, redistest.JSON(t))
+	c := sharedClient(t, server)
+	if err := c.RequireJSON(t.Context()); err != nil {
+		t.Errorf("with the module: %v", err)
+	}
+	setup(t, server, []any{"acl", "setuser", "default", "-command"})
+	if err := c.RequireJSON(t.Context()); err != nil {
+		t.Errorf("where the user may not ask: %v", err)
+	}
+}

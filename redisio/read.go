@@ -88,7 +88,7 @@ func checkTogether(cfg *sdf.Config) (errs []error) {
 		errs = append(errs, errors.New("WithStopAtLatest excludes WithStopAt and WithStopAtTime"))
 	}
 	if cfg.EventTimeField != "" && cfg.EventTimeFn != nil {
-		errs = append(errs, errors.New("WithEventTime and WithEventTimeField exclude each other"))
+		errs = append(errs, errTwoEventTimes)
 	}
 	if cfg.DeliveryLimit > 0 && cfg.Ack == NoAck {
 		errs = append(errs, errors.New("WithDeliveryLimit: with no-ack the server does not count deliveries"))

@@ -161,8 +161,11 @@ func WithWatermarkSkew(d time.Duration) ReadOption {
 // WithEventTimeField takes the event time from a field: milliseconds since the
 // Unix epoch, or RFC 3339. An entry without it cannot be delivered. Default:
 // the time of the entry's ID.
-func WithEventTimeField(name string) ReadOption {
-	return readOption(func(cfg *sdf.Config) error {
+func WithEventTimeField(name string) interface {
+	ReadOption
+	RangeOption
+} {
+	return sourceOption(func(cfg *sdf.Config) error {
 		cfg.EventTimeField = name
 		return notEmpty("WithEventTimeField", name)
 	})
@@ -171,8 +174,11 @@ func WithEventTimeField(name string) ReadOption {
 // WithEventTime has fn tell the event time of a message. fn must be a named,
 // registered function: register.Function1x2(fn) in an init function. Default:
 // the time of the entry's ID.
-func WithEventTime(fn func(Message) (time.Time, error)) ReadOption {
-	return readOption(func(cfg *sdf.Config) error {
+func WithEventTime(fn func(Message) (time.Time, error)) interface {
+	ReadOption
+	RangeOption
+} {
+	return sourceOption(func(cfg *sdf.Config) error {
 		if fn == nil {
 			return errors.New("WithEventTime: the function is nil")
 		}
@@ -256,8 +262,11 @@ func WithBundleBounds(entries, bytes int, d time.Duration) ReadOption {
 
 // WithReadRetry sets how long Redis may be out of reach before the read fails.
 // Until then it is tried again in every bundle. Default: 2 minutes.
-func WithReadRetry(d time.Duration) ReadOption {
-	return readOption(func(cfg *sdf.Config) error {
+func WithReadRetry(d time.Duration) interface {
+	ReadOption
+	RangeOption
+} {
+	return sourceOption(func(cfg *sdf.Config) error {
 		cfg.RetryFor = d
 		return positive("WithReadRetry", d)
 	})

@@ -157,6 +157,7 @@ type errorStream string
 // layout of [DeadLetter.ErrorEntry], before their bundle ends. Default: none.
 func WithErrorStream(key string) interface {
 	ReadOption
+	RangeOption
 	WriteOption
 } {
 	return errorStream(key)
@@ -179,6 +180,7 @@ type keyField string
 // Empty: keys are neither written nor read.
 func WithKeyField(name string) interface {
 	ReadOption
+	RangeOption
 	WriteOption
 } {
 	return keyField(name)

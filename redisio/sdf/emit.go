@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+
 	"example.com/beamredis/redisio/internal/rdb"
 	"example.com/beamredis/redisio/internal/telemetry"
 	"example.com/beamredis/redisio/message"
@@ -76,14 +78,18 @@ func (t *turn) deliver(ctx context.Context, e *rdb.Entry, kind batchKind) error 
 	return nil
 }
 
-// message makes the message of an entry: its key comes out of the fields.
 func (t *turn) message(e *rdb.Entry, kind batchKind) message.Message {
-	m := message.Message{Stream: t.r.stream, ID: e.ID, Fields: e.Fields, Origin: t.origin(kind)}
-	if t.cfg.KeyField == "" {
+	return messageOf(t.r.stream, e, t.cfg.KeyField, t.origin(kind))
+}
+
+// messageOf makes the message of an entry: its key comes out of the fields.
+func messageOf(stream string, e *rdb.Entry, keyField string, origin *message.Origin) message.Message {
+	m := message.Message{Stream: stream, ID: e.ID, Fields: e.Fields, Origin: origin}
+	if keyField == "" {
 		return m
 	}
 	for i := range e.Fields {
-		if e.Fields[i].Name == t.cfg.KeyField {
+		if e.Fields[i].Name == keyField {
 			m.Key = e.Fields[i].Value
 			m.EmptyKey = m.Key == ""
 			m.Fields = without(e.Fields, i)
@@ -137,25 +143,33 @@ func (t *turn) emitSuspect(ctx context.Context, b *batch, e *rdb.Entry, v verdic
 
 // reject passes an entry that cannot be delivered on to where dead letters go.
 func (t *turn) reject(ctx context.Context, m message.Message, reason string, attempts int64) error {
-	if !t.cfg.CollectFailed && t.cfg.ErrorStream == "" {
-		return fmt.Errorf("entry %s of %s (key %q) cannot be delivered: %s; collect such entries with ReadWithFailed or an error stream",
+	if err := reject(ctx, t.r.client, t.cfg, m, reason, attempts, t.emitFailed); err != nil {
+		return err
+	}
+	t.emitted = len(t.claimed)
+	return nil
+}
+
+func reject(ctx context.Context, client *rdb.Client, cfg *Config, m message.Message, reason string, attempts int64,
+	emitFailed func(beam.EventTime, message.DeadLetter)) error {
+	if !cfg.CollectFailed && cfg.ErrorStream == "" {
+		return fmt.Errorf("entry %s of %s (key %q) cannot be delivered: %s; collect such entries with ReadWithFailed, ReadRangeWithFailed or an error stream",
 			m.ID, m.Stream, m.Key, reason)
 	}
 	telemetry.DeadLetters.Add(ctx, 1)
 	letter := message.DeadLetter{Message: m, Reason: reason, Attempts: attempts}
-	if t.cfg.ErrorStream != "" {
-		add := rdb.Add{Stream: t.cfg.ErrorStream, Fields: letter.ErrorEntry()}
-		err := t.r.client.Retry(ctx, func(ctx context.Context) error {
-			return rdb.NewAdder(t.r.client).Write(ctx, []rdb.Add{add})[0]
+	if cfg.ErrorStream != "" {
+		add := rdb.Add{Stream: cfg.ErrorStream, Fields: letter.ErrorEntry()}
+		err := client.Retry(ctx, func(ctx context.Context) error {
+			return rdb.NewAdder(client).Write(ctx, []rdb.Add{add})[0]
 		})
 		if err != nil {
-			return fmt.Errorf("dead letter of entry %s of %s to error stream %s: %w", m.ID, m.Stream, t.cfg.ErrorStream, err)
+			return fmt.Errorf("dead letter of entry %s of %s to error stream %s: %w", m.ID, m.Stream, cfg.ErrorStream, err)
 		}
 	}
-	if t.cfg.CollectFailed {
-		t.emitFailed(eventTime(idTime(m.ID.Ms)), letter)
+	if cfg.CollectFailed {
+		emitFailed(eventTime(idTime(m.ID.Ms)), letter)
 	}
-	t.emitted = len(t.claimed)
 	return nil
 }
 

@@ -41,6 +41,11 @@ func (c *Client) Retry(ctx context.Context, op func(context.Context) error) erro
 	return Retry(ctx, RetryPolicy{Deadline: c.cfg.RetryTimeout, Initial: c.cfg.RetryMin, Max: c.cfg.RetryMax}, op)
 }
 
+// RetryFor is [Client.Retry] with another bound of all tries together.
+func (c *Client) RetryFor(ctx context.Context, d time.Duration, op func(context.Context) error) error {
+	return Retry(ctx, RetryPolicy{Deadline: d, Initial: c.cfg.RetryMin, Max: c.cfg.RetryMax}, op)
+}
+
 // Retry calls op until it succeeds, and returns nil then. It stops at once
 // with op's error, unchanged, if that is not [Retryable]; at the policy's
 // deadline with an error that says for how long it tried and wraps op's last

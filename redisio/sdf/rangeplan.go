@@ -1,0 +1,151 @@
+package sdf
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/log"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
+
+	"example.com/beamredis/redisio/internal/rdb"
+	"example.com/beamredis/redisio/message"
+)
+
+func init() {
+	register.DoFn4x1[context.Context, RangeRequest, func(Range), func(string, string), error](&PlanFn{})
+	register.Emitter1[Range]()
+	register.Emitter2[string, string]()
+}
+
+const (
+	// mostRanges bounds the ranges of one partition.
+	mostRanges = 1024
+	// rangeBytes bounds the size of a range, about.
+	rangeBytes = 64 << 20
+)
+
+// PlanFn turns a request into ranges: it fixes the bounds, once, by what is
+// there when the job starts, and cuts each partition into ranges of about equal
+// entries. Its second output is, for each stream, the ID up to which is read.
+type PlanFn struct {
+	Config RangeConfig
+
+	client *rdb.Client
+}
+
+// ErrNoTopic says that none of the streams of a topic exists.
+var ErrNoTopic = errors.New("none of the topic's streams exists")
+
+// Setup connects to nothing yet.
+func (fn *PlanFn) Setup() (err error) {
+	fn.client, err = rdb.Open(fn.Config.Conn)
+	return err
+}
+
+// ProcessElement plans one request.
+func (fn *PlanFn) ProcessElement(ctx context.Context, req RangeRequest, emit func(Range), emitEnd func(string, string)) error {
+	if err := errors.Join(req.Topic.Validate(), CheckBounds(req.From, req.To)); err != nil {
+		return err
+	}
+	missing := 0
+	for _, part := range req.Topic.Parts() {
+		var p rangePlan
+		err := fn.client.RetryFor(ctx, fn.Config.RetryFor, func(ctx context.Context) (err error) {
+			p, err = fn.plan(ctx, part.Stream, req)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("partition %s: %w", part.Stream, err)
+		}
+		if p.missing {
+			missing++
+		}
+		for _, r := range p.ranges {
+			emit(r)
+		}
+		emitEnd(part.Stream, p.end.String())
+	}
+	if missing == req.Topic.Len() && !fn.Config.AllowMissing {
+		return fmt.Errorf("%w: %s; is its name right, and its number of partitions? (WithMissingTopic takes it for an empty one)",
+			ErrNoTopic, req.Topic.Key(0))
+	}
+	if missing > 0 {
+		log.Warnf(ctx, "topic of %s: %d of its %d streams do not exist; they count as empty", req.Topic.Key(0), missing, req.Topic.Len())
+	}
+	return nil
+}
+
+// rangePlan is how a partition is read.
+type rangePlan struct {
+	missing bool
+	end     message.EntryID // everything up to here is read, or lies before the range
+	ranges  []Range
+}
+
+func (fn *PlanFn) plan(ctx context.Context, stream string, req RangeRequest) (rangePlan, error) {
+	st, err := fn.client.StreamState(ctx, stream)
+	if err != nil {
+		return rangePlan{}, err
+	}
+	p := rangePlan{missing: !st.Exists, end: st.LastGenerated}
+	if last := req.To.last(); last.Less(p.end) {
+		p.end = last
+	}
+	from := req.From.first()
+	if p.end.Less(from) {
+		return p, nil
+	}
+	first, last, ok, err := fn.client.Ends(ctx, stream, from, p.end)
+	if err != nil || !ok {
+		return p, err
+	}
+	whole := Range{Stream: stream, After: first.Prev(), To: last, First: first,
+		Entries: float64(st.Length), EntryBytes: float64(st.EntryBytes), MostBytes: st.EntryBytes}
+	all := !st.First.Less(from) && p.end == st.LastGenerated
+	p.ranges, err = fn.cut(ctx, whole, all)
+	return p, err
+}
+
+// cut divides what is read of a partition into ranges of about equal entries;
+// all says that it is all that the stream has.
+func (fn *PlanFn) cut(ctx context.Context, whole Range, all bool) ([]Range, error) {
+	size := max(1, min(fn.Config.RangeEntries, rangeBytes/max(1, whole.MostBytes)))
+	if fn.Config.Ordered || int(whole.Entries) <= size {
+		return []Range{whole}, nil
+	}
+	at := RangeRestriction{whole.After, whole.To}
+	places, entries := samplePlan(parts(whole.Entries, size), whole.MostBytes)
+	knots := []knot{{whole.First, 0}, {whole.To, whole.Entries}} // for want of a sample: evenly
+	if places > 0 {
+		seen, bytes, err := sample(ctx, fn.client, whole.Stream, at, places, entries)
+		if err != nil {
+			return nil, err
+		}
+		if bytes > 0 {
+			knots, whole.EntryBytes = knotsOf(seen, whole.To), bytes
+		}
+	}
+	if estimate := knots[len(knots)-1].before; !all {
+		whole.Entries = min(whole.Entries, estimate)
+	}
+	n := parts(whole.Entries, max(1, min(fn.Config.RangeEntries, int(rangeBytes/max(1, whole.EntryBytes)))))
+	return divide(whole, cuts(knots, n)), nil
+}
+
+// parts is how many ranges of a size make up so many entries.
+func parts(entries float64, size int) int {
+	return max(1, min(mostRanges, int(entries)/size+1))
+}
+
+func divide(whole Range, at []message.EntryID) []Range {
+	ranges := make([]Range, 0, len(at)+1)
+	whole.Entries /= float64(len(at) + 1)
+	rest := whole
+	for _, id := range at {
+		r := rest
+		r.To, rest.After = id, id
+		ranges = append(ranges, r)
+	}
+	return append(ranges, rest)
+}

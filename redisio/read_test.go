@@ -257,6 +257,11 @@ func serialized(t *testing.T, c Conn) string {
 	msgs, failed := ReadWithFailed(s, c, orders, "g", WithEventTime(functionalTime))
 	Write(s, c, Topic{Name: "out", Partitions: 1}, msgs, WithErrorStream("errors"))
 	beam.ParDo0(s, collectFailed, failed)
+	return marshalled(t, p)
+}
+
+func marshalled(t *testing.T, p *beam.Pipeline) string {
+	t.Helper()
 	edges, _, err := p.Build()
 	if err != nil {
 		t.Fatal(err)

@@ -68,6 +68,12 @@ type (
 // redis://user@host?password_env=REDIS_PASSWORD.
 func ParseURL(url string, opts ...conn.Option) (Conn, error) { return conn.ParseURL(url, opts...) }
 
+// JoinTopics returns one topic of the streams of several, so that one [Read] or
+// [ReadRange] reads them at once: all of their partitions belong to one consumer
+// group name then. A message tells by its Stream where it comes from. The error
+// says what is wrong with the topics, or that two of them share a stream.
+func JoinTopics(topics ...Topic) (Topic, error) { return topic.Join(topics...) }
+
 // ParseEntryID reads "ms-seq", or "ms" alone.
 func ParseEntryID(s string) (EntryID, error) { return message.ParseEntryID(s) }
 

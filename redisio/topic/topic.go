@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -131,4 +132,23 @@ func (t Topic) Parts() []Partition {
 		parts[i] = Partition{Stream: t.Key(i), Index: i, Count: len(parts)}
 	}
 	return parts
+}
+
+// Join returns one topic of the streams of several, to read them at once. A
+// message tells by its Stream where it comes from. The error says what is wrong
+// with the topics, or that two of them share a stream.
+func Join(topics ...Topic) (Topic, error) {
+	var names []string
+	joined := Topic{}
+	for _, t := range topics {
+		if err := t.Validate(); err != nil {
+			return Topic{}, err
+		}
+		names = append(names, t.Name)
+		for i := range t.Len() {
+			joined.Keys = append(joined.Keys, t.Key(i))
+		}
+	}
+	joined.Name = strings.Join(names, "+")
+	return joined, joined.Validate()
 }

@@ -129,3 +129,23 @@ func TestTopicKeepsItsJSONForm(t *testing.T) {
 		}
 	}
 }
+
+func TestJoinedTopicsHaveTheStreamsOfAll(t *testing.T) {
+	got, err := Join(Topic{Name: "a", Partitions: 2}, Topic{Name: "b", Keys: []string{"x", "y"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(Topic{Name: "a+b", Keys: []string{"a:0", "a:1", "x", "y"}}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for name, topics := range map[string][]Topic{
+		"nothing":     nil,
+		"no parts":    {{Name: "a"}},
+		"one twice":   {{Name: "a", Partitions: 1}, {Name: "a", Partitions: 1}},
+		"shared keys": {{Name: "a", Partitions: 1}, {Keys: []string{"a:0"}}},
+	} {
+		if _, err := Join(topics...); err == nil {
+			t.Errorf("%s: joined", name)
+		}
+	}
+}

@@ -1,5 +1,5 @@
-// Copybench measures the copy of a topic, or of its entries to documents, on
-// Prism against a plain go-redis loop that does the same with the same server,
+// Copybench measures the copy of a topic, or of its entries to documents, or the
+// reading of a range, on Prism against a plain go-redis loop that does the same with the same server,
 // in turns, and prints the ratio. Every measurement is a process of its own, so that its memory is too.
 package main
 
@@ -28,7 +28,7 @@ var (
 	entries    = flag.Int("entries", 1_000_000, "entries to copy")
 	partitions = flag.Int("partitions", 4, "partitions of both topics")
 	rounds     = flag.Int("rounds", 3, "measurements of each kind, taken in turns")
-	to         = flag.String("to", "stream", "where the entries go: stream, json or hash")
+	to         = flag.String("to", "stream", "where the entries go: stream, json or hash; range: nowhere, they are read by XRANGE, out of one stream")
 	ttl        = flag.Duration("ttl", 0, "time to live of documents; the plain client sends a PEXPIRE after each write")
 	size       = flag.Int("size", 130, "payload bytes of an entry, roughly")
 
@@ -44,23 +44,44 @@ func main() {
 	beam.Init()
 	slog.SetLogLoggerLevel(slog.LevelWarn)
 	ctx := context.Background()
-	var err error
-	switch *child {
-	case "":
+	err := fmt.Errorf("-child %s: there is no such measurement", *child)
+	switch run := measurements[*child]; {
+	case *child == "":
 		err = compare(ctx)
-	case "load":
+	case *child == "load":
 		err = load(ctx)
-	case "raw":
-		err = timed(ctx, copyRaw)
-	case "copy":
-		err = timed(ctx, profiled(copyPlainly))
-	case "once":
-		err = timed(ctx, profiled(copyOnce))
+	case run != nil:
+		err = timed(ctx, run)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "copybench:", err)
 		os.Exit(1)
 	}
+}
+
+// measurements are what a child can be asked for.
+var measurements = map[string]func(context.Context) error{
+	"raw":   copyRaw,
+	"copy":  profiled(copyPlainly),
+	"once":  profiled(copyOnce),
+	"raw-1": readRaw,
+	"range": profiled(readOrdered),
+	"raw-4": readRaw4,
+	"split": profiled(readSplit),
+}
+
+// comparison is which measurements are taken, in turns, and which of them are
+// compared with which.
+type comparison struct {
+	kinds  []string
+	ratios [][2]string
+}
+
+func comparisonOf() comparison {
+	if *to == "range" {
+		return comparison{[]string{"raw-1", "range", "raw-4", "split"}, [][2]string{{"range", "raw-1"}, {"split", "raw-4"}}}
+	}
+	return comparison{[]string{"raw", "copy", "once"}, [][2]string{{"copy", "raw"}, {"once", "copy"}}}
 }
 
 // result is what a measuring process reports on its standard output.
@@ -81,10 +102,10 @@ func timed(ctx context.Context, run func(context.Context) error) error {
 
 // profiled writes a CPU profile of run, if one is asked for.
 func profiled(run func(context.Context) error) func(context.Context) error {
-	if *profile == "" {
-		return run
-	}
 	return func(ctx context.Context) error {
+		if *profile == "" {
+			return run(ctx)
+		}
 		f, err := os.Create(*profile)
 		if err != nil {
 			return err
@@ -117,23 +138,26 @@ func compare(ctx context.Context) error {
 			fmt.Fprintln(os.Stderr, "copybench:", err)
 		}
 	}()
+	if *to == "range" {
+		*partitions = 1
+	}
 	fmt.Printf("loading %d entries into %d partitions\n", *entries, *partitions)
 	if _, err := measure(server, "load", 0); err != nil {
 		return err
 	}
-	kinds := []string{"raw", "copy", "once"}
+	c := comparisonOf()
 	results := map[string][]result{}
 	for n := range *rounds {
-		for _, kind := range kinds {
+		for _, kind := range c.kinds {
 			r, err := measure(server, kind, n)
 			if err != nil {
 				return err
 			}
-			fmt.Printf("round %d: %-4s %9.0f entries/s, peak memory %4.0f MB\n", n+1, kind, r.rate(), r.peakMB)
+			fmt.Printf("round %d: %-5s %9.0f entries/s, peak memory %4.0f MB\n", n+1, kind, r.rate(), r.peakMB)
 			results[kind] = append(results[kind], r)
 		}
 	}
-	report(results)
+	report(c, results)
 	return nil
 }
 
@@ -159,7 +183,7 @@ func measure(server *redisserver.Server, kind string, n int) (result, error) {
 	return r, nil
 }
 
-func report(results map[string][]result) {
+func report(c comparison, results map[string][]result) {
 	best := func(kind string) result {
 		return slices.MinFunc(results[kind], func(a, b result) int { return cmp.Compare(a.Seconds, b.Seconds) })
 	}
@@ -169,11 +193,11 @@ func report(results map[string][]result) {
 	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "\tmedian/s\tbest/s\tpeak MB\t")
-	for _, kind := range []string{"raw", "copy", "once"} {
+	for _, kind := range c.kinds {
 		fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.0f\t\n", kind, median(kind).rate(), best(kind).rate(), median(kind).peakMB)
 	}
 	w.Flush()
-	for _, of := range [][2]string{{"copy", "raw"}, {"once", "copy"}} {
+	for _, of := range c.ratios {
 		a, b := of[0], of[1]
 		fmt.Printf("ratio %s/%s: %.2f (median), %.2f (best)\n", a, b, median(a).rate()/median(b).rate(), best(a).rate()/best(b).rate())
 	}

@@ -14,30 +14,40 @@ type Page struct {
 	Entries []Entry
 	// Bytes is the size of the reply that the entries point into.
 	Bytes int
-	// First is the stream's oldest entry, looked at just after the entries were
-	// read; 0-0 where the stream is empty or does not exist.
+	// First is the stream's oldest entry; 0-0 where it is empty or does not exist.
 	First message.EntryID
 }
 
-// RangePage is [Client.Range], and one more look in the same round trip, at the
-// stream's first entry: it tells whether trimming has come as far as after.
+// RangePage is [Client.Range], and a look at the stream's first entry in the
+// same transaction: it tells whether trimming has come further than after.
+//
+// A server whose memory is full refuses transactions, though it would read. Then
+// the commands go one after another, and trimming that comes between them is
+// taken for earlier.
 func (c *Client) RangePage(ctx context.Context, stream string, after, to message.EntryID, count int) (Page, error) {
 	if after == message.MaxID {
 		return Page{}, nil
 	}
-	pipe := c.raw().Pipeline()
-	entries := queueRange(ctx, pipe, stream, after.Next(), to, count)
-	first := queueRange(ctx, pipe, stream, message.EntryID{}, message.MaxID, 1)
-	_, _ = pipe.Exec(ctx) // each command's own error is looked at
-	p := Page{}
-	var err error
-	if p.Entries, p.Bytes, err = parseEntries(entries); err == nil {
-		p.First, err = firstID(first)
+	p, err := rangePage(ctx, c.raw().TxPipeline(), stream, after, to, count)
+	if isOutOfMemory(err) {
+		p, err = rangePage(ctx, c.raw().Pipeline(), stream, after, to, count)
 	}
 	if err != nil {
 		return Page{}, fmt.Errorf("range of %s: %w", stream, err)
 	}
 	return p, nil
+}
+
+func rangePage(ctx context.Context, pipe redis.Pipeliner, stream string, after, to message.EntryID, count int) (p Page, err error) {
+	entries := queueRange(ctx, pipe, stream, after.Next(), to, count)
+	first := queueRange(ctx, pipe, stream, message.EntryID{}, message.MaxID, 1)
+	if err = execTx(ctx, pipe); err == nil {
+		p.Entries, p.Bytes, err = parseEntries(entries)
+	}
+	if err == nil {
+		p.First, err = firstID(first)
+	}
+	return p, err
 }
 
 // Ends returns the IDs of the first and the last entry of a stream from from up

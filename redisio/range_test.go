@@ -158,7 +158,9 @@ func TestSeveralTopicsAreReadAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, read := range map[string]func(beam.Scope) beam.PCollection{
-		"live":  func(root beam.Scope) beam.PCollection { return Read(root, s.Config(), both, "g", WithStart(StartEarliest()), WithStopAtLatest()) },
+		"live": func(root beam.Scope) beam.PCollection {
+			return Read(root, s.Config(), both, "g", WithStart(StartEarliest()), WithStopAtLatest())
+		},
 		"range": func(root beam.Scope) beam.PCollection { return ReadRange(root, s.Config(), both, Earliest(), Latest()) },
 	} {
 		t.Run(name, func(t *testing.T) {

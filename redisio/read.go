@@ -2,6 +2,7 @@ package redisio
 
 import (
 	"errors"
+	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
@@ -77,6 +78,9 @@ func readConfig(s beam.Scope, c Conn, t Topic, group string, collectFailed bool,
 		errs = append(errs, o.applyRead(&cfg))
 	}
 	errs = append(errs, checkTogether(&cfg)...)
+	if cfg.FollowEventTimes && cfg.IdleAdvance == 0 {
+		cfg.IdleAdvance = time.Minute
+	}
 	errs = append(errs, checkErrorStream(cfg.ErrorStream, t, "read"))
 	return cfg, errors.Join(errs...)
 }
@@ -90,11 +94,28 @@ func checkTogether(cfg *sdf.Config) (errs []error) {
 	if cfg.EventTimeField != "" && cfg.EventTimeFn != nil {
 		errs = append(errs, errTwoEventTimes)
 	}
+	errs = append(errs, checkWatermark(cfg)...)
 	if cfg.DeliveryLimit > 0 && cfg.Ack == NoAck {
 		errs = append(errs, errors.New("WithDeliveryLimit: with no-ack the server does not count deliveries"))
 	}
 	if cfg.DeliveryLimit > 0 && cfg.ErrorStream == "" && !cfg.CollectFailed {
 		errs = append(errs, errors.New("WithDeliveryLimit: entries beyond the limit need a place to go: use ReadWithFailed, or WithErrorStream"))
+	}
+	return errs
+}
+
+func checkWatermark(cfg *sdf.Config) (errs []error) {
+	if !cfg.FollowEventTimes {
+		if cfg.IdleAdvance != 0 {
+			errs = append(errs, errors.New("WithIdleAdvance needs WithOutOfOrderness: without it, an idle partition's watermark follows the server's clock at once"))
+		}
+		return errs
+	}
+	if cfg.EventTimeField == "" && cfg.EventTimeFn == nil {
+		errs = append(errs, errors.New("WithOutOfOrderness: entry IDs come in order; it is for WithEventTime and WithEventTimeField"))
+	}
+	if cfg.Skew != 0 {
+		errs = append(errs, errors.New("WithOutOfOrderness and WithWatermarkSkew exclude each other"))
 	}
 	return errs
 }

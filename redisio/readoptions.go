@@ -158,6 +158,32 @@ func WithWatermarkSkew(d time.Duration) ReadOption {
 	})
 }
 
+// WithOutOfOrderness has the watermark follow the event times that
+// [WithEventTime] or [WithEventTimeField] give: it is d behind the latest one of
+// each partition, and never ahead of the server's clock. What comes out of order
+// by more than d may be late. Default: the watermark follows the entry IDs, which
+// is right for event times that are at most [WithWatermarkSkew] before them.
+func WithOutOfOrderness(d time.Duration) ReadOption {
+	return readOption(func(cfg *sdf.Config) error {
+		cfg.FollowEventTimes, cfg.OutOfOrderness = true, d
+		if d < 0 {
+			return fmt.Errorf("WithOutOfOrderness: %v is negative", d)
+		}
+		return nil
+	})
+}
+
+// WithIdleAdvance sets how long nothing must have been added to a partition
+// before its watermark goes on with the server's clock, so that it does not hold
+// up the windows of the others. It goes with [WithOutOfOrderness], by which it is
+// behind the clock. Default: 1 minute.
+func WithIdleAdvance(d time.Duration) ReadOption {
+	return readOption(func(cfg *sdf.Config) error {
+		cfg.IdleAdvance = d
+		return positive("WithIdleAdvance", d)
+	})
+}
+
 // WithEventTimeField takes the event time from a field: milliseconds since the
 // Unix epoch, or RFC 3339. An entry without it cannot be delivered. Default:
 // the time of the entry's ID.

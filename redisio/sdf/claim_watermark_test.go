@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"example.com/beamredis/redisio/message"
 )
 
@@ -134,4 +136,75 @@ func TestEventTimeIsThatOfTheID(t *testing.T) {
 	r.open(stream)
 	b := r.bundle().want(1)
 	wantEqual(t, "event time", b.times[0], eventTime(1234))
+}
+
+// addEvent adds entry n with its event time, in ms, in the field at.
+func (r *runner) addEvent(n int, at int64) {
+	r.t.Helper()
+	r.must(r.redis.XAdd(r.t.Context(), &redis.XAddArgs{Stream: stream, Values: []any{"n", n, "at", at}}).Err())
+}
+
+func byEventTimes(behind, idle time.Duration) func(*Config) {
+	return func(cfg *Config) {
+		cfg.EventTimeField, cfg.FollowEventTimes, cfg.OutOfOrderness, cfg.IdleAdvance = "at", true, behind, idle
+	}
+}
+
+func TestWatermarkFollowsEventTimesAndNeverGoesBack(t *testing.T) {
+	r := newRunner(t, smallBundles(1), byEventTimes(2*time.Second, time.Hour))
+	for n, at := range []int64{10_000, 9000, 4000, 15_000, 14_000} {
+		r.addEvent(n+1, at)
+	}
+	r.open(stream)
+	for n, want := range []int64{8000, 8000, 8000, 13_000, 13_000} {
+		r.bundle().want(n + 1)
+		wantEqual(t, "watermark", r.watermark(), want)
+	}
+	r.newWorker()
+	r.addEvent(6, 1000)
+	r.bundle().want(6)
+	wantEqual(t, "watermark after a restart", r.watermark(), 13_000)
+	r.bundle().want()
+	wantEqual(t, "watermark of a partition that is not idle for long", r.watermark(), 13_000)
+}
+
+func TestIdlePartitionFollowsTheClockInTime(t *testing.T) {
+	r := newRunner(t, byEventTimes(time.Minute, 50*time.Millisecond))
+	r.addEvent(1, 5000)
+	r.open(stream)
+	r.bundle().want(1)
+	started := time.Now()
+	for r.watermark() < r.serverTime()-2*time.Minute.Milliseconds() {
+		if time.Since(started) > time.Minute {
+			t.Fatalf("watermark %d, want it about a minute behind the clock", r.watermark())
+		}
+		r.bundle().want()
+	}
+	if got, most := r.watermark(), r.serverTime()-time.Minute.Milliseconds(); got > most {
+		t.Errorf("watermark %d, want it at most %d", got, most)
+	}
+}
+
+func TestEventWatermarkWaitsForRedeliveries(t *testing.T) {
+	r := newRunner(t, claimAfter(time.Hour), byEventTimes(0, 50*time.Millisecond))
+	r.addEvent(1, 1000)
+	r.createGroup("0")
+	r.take("somebody", 1)
+	r.addEvent(2, 9000)
+	r.open(stream)
+	r.bundle().want(2)
+	wantEqual(t, "watermark before the redelivery", r.watermark(), noWatermark)
+	r.cfg.ClaimIdle = time.Millisecond
+	r.newWorker()
+	for deadline, got := time.Now().Add(time.Minute), 0; got == 0; {
+		if time.Now().After(deadline) {
+			t.Fatal("the entry of the other consumer was not taken over within a minute")
+		}
+		got = len(r.bundle().got)
+	}
+	for deadline := time.Now().Add(time.Minute); r.watermark() < 9000; r.bundle() {
+		if time.Now().After(deadline) {
+			t.Fatalf("watermark %d, want 9000 at least", r.watermark())
+		}
+	}
 }

@@ -73,6 +73,11 @@ type Config struct {
 	CollectFailed bool `json:"collect_failed,omitempty"`
 	// Skew is held back from the watermark.
 	Skew time.Duration `json:"skew,omitempty"`
+	// FollowEventTimes has the watermark follow the event times, OutOfOrderness
+	// behind the latest, and the server's clock where nothing came for IdleAdvance.
+	FollowEventTimes bool          `json:"follow_event_times,omitempty"`
+	OutOfOrderness   time.Duration `json:"out_of_orderness,omitempty"`
+	IdleAdvance      time.Duration `json:"idle_advance,omitempty"`
 	// EventTimeField names the field that holds an entry's event time.
 	EventTimeField string `json:"event_time_field,omitempty"`
 	// EventTimeFn is func(message.Message) (time.Time, error).

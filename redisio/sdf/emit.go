@@ -73,6 +73,7 @@ func (t *turn) deliver(ctx context.Context, e *rdb.Entry, kind batchKind) error 
 	if err != nil {
 		return t.reject(ctx, m, err.Error(), 1)
 	}
+	t.r.latestMs = max(t.r.latestMs, int64(ts))
 	t.emit(ts, m)
 	t.emitted = len(t.claimed)
 	return nil

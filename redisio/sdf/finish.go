@@ -112,7 +112,7 @@ func (r *reader) owes() bool {
 func (t *turn) close(ctx context.Context) {
 	rest := t.tr.Restriction()
 	t.settle()
-	t.we.advance(t.watermark(rest).value())
+	t.we.advance(t.watermarkMs(rest))
 	t.r.end(rest)
 	t.count(ctx)
 	if !t.r.stopped && (t.r.head() != nil || t.r.inflight != nil || t.r.phase != live || t.r.backlog > 0) {

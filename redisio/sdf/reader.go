@@ -55,6 +55,7 @@ type reader struct {
 	skipped  []message.EntryID // delivered again at or before seen: to be acknowledged
 
 	serverMs    int64 // the server's latest clock
+	latestMs    int64 // the latest event time that was emitted
 	emptyMs     int64 // the server's clock from before the last read that found nothing
 	lastFetch   time.Time
 	lastGen     message.EntryID // the stream's last-generated ID at the last fetch
@@ -129,7 +130,7 @@ func (r *reader) clear() {
 	r.tally = tally{index: rdb.Unknown, delivered: rdb.Unknown}
 	r.old = redelivery{holdMs: math.MaxInt64}
 	r.repair, r.skipped = idRange{}, nil
-	r.serverMs, r.emptyMs = noWatermark, noWatermark
+	r.serverMs, r.emptyMs, r.latestMs = noWatermark, noWatermark, noWatermark
 	r.failedSince, r.finishing = time.Time{}, time.Time{}
 	r.origin = origins{}
 	r.drained, r.stopped, r.doubt, r.afresh = false, false, false, false

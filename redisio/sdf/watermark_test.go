@@ -85,3 +85,35 @@ func TestEventTimeOfAnyID(t *testing.T) {
 		}
 	}
 }
+
+func TestEventWatermarkRule(t *testing.T) {
+	const none = noWatermark
+	base := eventWatermark{latestMs: 1000, addedMs: 5000, idleMs: 300, emptyMs: none, serverMs: 9000}
+	with := func(change func(*eventWatermark)) eventWatermark {
+		w := base
+		change(&w)
+		return w
+	}
+	for name, tc := range map[string]struct {
+		w    eventWatermark
+		want int64
+	}{
+		"the latest event time":        {base, 1000},
+		"less the disorder":            {with(func(w *eventWatermark) { w.behindMs = 400 }), 600},
+		"nothing emitted":              {with(func(w *eventWatermark) { w.latestMs = none }), none},
+		"nothing emitted, in disorder": {with(func(w *eventWatermark) { w.latestMs, w.behindMs = none, 400 }), none},
+		"an event of the future":       {with(func(w *eventWatermark) { w.latestMs = 20_000 }), 9000},
+		"caught up just now":           {with(func(w *eventWatermark) { w.emptyMs, w.caughtUp = 5299, true }), 1000},
+		"idle":                         {with(func(w *eventWatermark) { w.emptyMs, w.caughtUp = 5300, true }), 5300},
+		"idle, in disorder":            {with(func(w *eventWatermark) { w.emptyMs, w.caughtUp, w.behindMs = 5300, true, 400 }), 4900},
+		"idle before something came":   {with(func(w *eventWatermark) { w.emptyMs = 5300 }), 1000},
+		"never anything, and idle":     {with(func(w *eventWatermark) { w.latestMs, w.addedMs, w.emptyMs, w.caughtUp = none, 0, 5300, true }), 5300},
+		"an event later than the idle": {with(func(w *eventWatermark) { w.latestMs, w.emptyMs, w.caughtUp = 6000, 5300, true }), 6000},
+		"redeliveries to come":         {with(func(w *eventWatermark) { w.held = true }), none},
+		"clock unknown":                {with(func(w *eventWatermark) { w.serverMs = none }), none},
+	} {
+		if got := tc.w.value(); got != tc.want {
+			t.Errorf("%s: %d, want %d", name, got, tc.want)
+		}
+	}
+}

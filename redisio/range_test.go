@@ -265,3 +265,45 @@ func TestNoSecretTravelsWithARange(t *testing.T) {
 		t.Error("want the pipeline to hold the name of the variable, and not what is in it")
 	}
 }
+
+// TestCopyOfARangeKeepsItsIDs, however often it is made.
+func TestCopyOfARangeKeepsItsIDs(t *testing.T) {
+	s := redistest.Start(t)
+	addTo(t, s, "orders:0", 1, 50)
+	addTo(t, s, "orders:1", 60, 70)
+	for range 2 {
+		resetCollected()
+		p, root := beam.NewPipelineWithRoot()
+		msgs := ReadRange(root, s.Config(), orders, Earliest(), Latest(), WithOrder())
+		res := Write(root, s.Config(), Topic{Name: "copy", Partitions: 1}, msgs, WithEntryIDs())
+		beam.ParDo0(root, collect, res.Written())
+		if _, err := direct.Execute(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+		entries := s.Client().XRange(t.Context(), "copy:0", "-", "+").Val()
+		if len(entries) != 61 || entries[0].ID != "1-0" || entries[0].Values["_key"] != "k1" || entries[60].ID != "70-0" {
+			t.Fatalf("%d entries: %v", len(entries), entries)
+		}
+		if n := len(collected.messages); n != 61 || collected.messages[60].ID.Ms != 70 || collected.messages[60].Stream != "copy:0" {
+			t.Errorf("%d messages were told to be written, want 61: %+v", n, collected.messages)
+		}
+	}
+}
+
+func TestMessageWithoutAnIDCannotKeepIt(t *testing.T) {
+	s := redistest.Start(t)
+	resetCollected()
+	p, root := beam.NewPipelineWithRoot()
+	msgs := beam.CreateList(root, []Message{{Key: "a", Fields: []Field{{Name: "n", Value: "1"}}}})
+	beam.ParDo0(root, collectFailed, Write(root, s.Config(), Topic{Name: "copy", Partitions: 1}, msgs, WithEntryIDs()).Failed())
+	if _, err := direct.Execute(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	if len(collected.failed) != 1 || !strings.Contains(collected.failed[0].Reason, "no entry ID") {
+		t.Errorf("dead letters %+v", collected.failed)
+	}
+	_, err := TryWrite(root, s.Config(), orders, msgs, WithEntryIDs(), WithIdempotence("sink"))
+	if err == nil || !strings.Contains(err.Error(), "WithEntryIDs and WithIdempotence exclude") {
+		t.Errorf("error %v", err)
+	}
+}

@@ -50,9 +50,16 @@ func writeConfig(s beam.Scope, c Conn, t Topic, opts []WriteOption) (sinks.Write
 	if cfg.TopicOf == nil || !reflect.ValueOf(t).IsZero() {
 		errs = append(errs, t.Validate())
 	}
-	errs = append(errs, inOption("trimming", cfg.Trim.Validate()), checkOnce(&cfg),
+	errs = append(errs, inOption("trimming", cfg.Trim.Validate()), checkOnce(&cfg), checkIDs(&cfg),
 		checkFlush(cfg.Batch), checkErrorStream(cfg.ErrorStream, t, "written"))
 	return cfg, errors.Join(errs...)
+}
+
+func checkIDs(cfg *sinks.WriteConfig) error {
+	if cfg.KeepIDs && cfg.Once != nil {
+		return errors.New("WithEntryIDs and WithIdempotence exclude each other: an entry that keeps its ID is written once anyway")
+	}
+	return nil
 }
 
 func checkFlush(b sinks.BatchOptions) error {

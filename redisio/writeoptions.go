@@ -76,6 +76,20 @@ func WithTopicOf(fn func(Message) Topic) WriteOption {
 	}}
 }
 
+// WithEntryIDs adds each message with the ID that it has, instead of one that
+// the server assigns: what was read keeps its ID. IDs of a stream only grow, so
+// that the messages of each partition have to come in the order of their IDs, by
+// [WithOrder] for example, to a stream that ends before them; others are dead
+// letters. An entry that the stream has already, the same in every field, counts
+// as written, so that it is never there twice. It excludes [WithIdempotence].
+// Default: the server assigns IDs.
+func WithEntryIDs() WriteOption {
+	return writeOption(func(cfg *sinks.WriteConfig) error {
+		cfg.KeepIDs = true
+		return nil
+	})
+}
+
 // WithMaxLen keeps n entries of each stream, the newest, or up to about a
 // hundred more; see [WithExactTrim]. Default: streams are not trimmed.
 func WithMaxLen(n int64) WriteOption {

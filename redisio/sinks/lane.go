@@ -108,7 +108,10 @@ func (l *lane) add(ctx context.Context, entries []entry) []error {
 		l.ids = l.ids[:0]
 		for i, err := range errs {
 			id := message.EntryID{}
-			if err == nil {
+			switch {
+			case err == nil && l.fn.KeepIDs && !entries[i].isDeadLetter:
+				id = entries[i].msg.ID
+			case err == nil:
 				id, errs[i] = l.adder.ID(i)
 			}
 			l.ids = append(l.ids, id)

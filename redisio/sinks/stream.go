@@ -148,16 +148,24 @@ func (w *WriteFn) add(e *entry) rdb.Add {
 	if e.msg.HasKey() && !e.isDeadLetter {
 		add.KeyField, add.Key = w.KeyField, e.msg.Key
 	}
+	if w.KeepIDs && !e.isDeadLetter {
+		add.ID = e.msg.ID
+	}
 	return add
 }
 
 var errNothingToWrite = errors.New("the message has neither fields nor a key to write: an entry has at least one field")
+
+var errNoID = errors.New("the message has no entry ID that could be kept (WithEntryIDs)")
 
 // faultOf returns why m can never be written, as far as that can be told
 // without the server.
 func (w *WriteFn) faultOf(m *message.Message) error {
 	if len(m.Fields) == 0 && (w.KeyField == "" || !m.HasKey()) {
 		return errNothingToWrite
+	}
+	if w.KeepIDs && m.ID.IsZero() {
+		return errNoID
 	}
 	if w.Once != nil && 2*len(m.Fields)+2 > rdb.MostOnceArgs {
 		return fmt.Errorf("the message has %d fields, idempotent writing takes %d", len(m.Fields), rdb.MostOnceArgs/2-1)

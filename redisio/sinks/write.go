@@ -21,7 +21,9 @@ type WriteConfig struct {
 	ErrorStream string
 	Batch       BatchOptions
 	Trim        TrimOptions
-	Replicas    ReplicaOptions
+	// KeepIDs adds messages with the ID that they have.
+	KeepIDs  bool
+	Replicas ReplicaOptions
 	// Concurrency is how many batches, of different streams, may be on their way
 	// at once; 0 means 1.
 	Concurrency int

@@ -13,10 +13,14 @@ import (
 	"example.com/beamredis/redisio/message"
 )
 
-// Add is one XADD with an ID that the server assigns.
+// Add is one XADD.
 type Add struct {
 	// Stream is the key of the destination.
 	Stream string
+	// ID is that of the entry; 0-0: the server assigns one. An ID has to be after
+	// that of the stream's last entry, unless the stream has this very entry, which
+	// then counts as written.
+	ID message.EntryID
 	// KeyField is the field that holds Key, written before Fields; empty: the
 	// key is not written.
 	KeyField string
@@ -92,14 +96,15 @@ func (a *Adder) Write(ctx context.Context, adds []Add) []error {
 	}
 	if a.c.IsCluster() {
 		a.writePerStream(ctx, adds)
-		return a.errs
+	} else {
+		a.transact(ctx, adds, a.errs)
 	}
-	a.transact(ctx, adds, a.errs)
+	a.takeForWritten(ctx, adds, a.errs)
 	return a.errs
 }
 
-// ID returns the ID that the server gave to entry i of the last batch, whose
-// error must be nil.
+// ID returns the ID that the server gave to entry i of the last batch, which had
+// none of its own and whose error must be nil.
 func (a *Adder) ID(i int) (message.EntryID, error) {
 	return message.ParseEntryID(string(a.slots[i].cmd.Bytes()))
 }
@@ -248,6 +253,9 @@ func (a *Adder) prepare(ctx context.Context, i int, add *Add) redis.Cmder {
 	n := leadArgs + add.args()
 	slot := a.slot(ctx, i, n)
 	slot.args[0], slot.args[1], slot.args[2] = argXAdd, &add.Stream, argAuto
+	if !add.ID.IsZero() {
+		slot.args[2] = add.ID.String()
+	}
 	rest := slot.args[leadArgs:]
 	if add.KeyField != "" {
 		rest[0], rest[1] = &add.KeyField, &add.Key

@@ -1,0 +1,51 @@
+package rdb
+
+import (
+	"context"
+	"slices"
+
+	"example.com/beamredis/redisio/message"
+)
+
+// notAfter begins the reply to an XADD whose ID is not after the stream's last.
+const notAfter = "ERR The ID specified in XADD is equal or smaller"
+
+// takeForWritten clears the errors of entries with an ID of their own that the
+// stream has already, the same in every field: an earlier try has written them,
+// whose reply was lost.
+func (a *Adder) takeForWritten(ctx context.Context, adds []Add, errs []error) {
+	var at []int
+	for i := range adds {
+		if !adds[i].ID.IsZero() && errs[i] != nil && replyStarts(errs[i], notAfter) {
+			at = append(at, i)
+		}
+	}
+	if len(at) == 0 {
+		return
+	}
+	pipe := a.c.raw.Pipeline()
+	cmds := make([]rawCmd, len(at))
+	for i, n := range at {
+		cmds[i] = queueRange(ctx, pipe, adds[n].Stream, adds[n].ID, adds[n].ID, 1)
+	}
+	_, _ = pipe.Exec(ctx) // each command's own error is looked at
+	for i, n := range at {
+		switch entries, _, err := parseEntries(cmds[i]); {
+		case err != nil:
+			errs[n] = err // whether it is there is not known
+		case len(entries) == 1 && adds[n].hasFields(entries[0].Fields):
+			errs[n] = nil
+		}
+	}
+}
+
+// hasFields reports whether the entry is written as these fields.
+func (a *Add) hasFields(fields []message.Field) bool {
+	if a.KeyField != "" {
+		if len(fields) == 0 || fields[0] != (message.Field{Name: a.KeyField, Value: a.Key}) {
+			return false
+		}
+		fields = fields[1:]
+	}
+	return slices.Equal(a.Fields, fields)
+}

@@ -3,17 +3,12 @@ package main
 import (
 	"encoding/base64"
 	"encoding/json"
-	"net/http"
-	"net/http/httptest"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
 	"testing"
 
 	pipepb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/pipeline_v1"
-	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/proto"
 
@@ -23,57 +18,13 @@ import (
 const (
 	passwordVariable = "DATAFLOW_TEST_PASSWORD"
 	password         = "correct-horse-battery"
-	stagingBucket    = "bucket"
 )
 
-// storage stands in for Google's, which the translation asks about the staging
-// bucket, and returns what it was asked for.
-func storage(t *testing.T) (url string, asked func() []string) {
-	t.Helper()
-	var mu sync.Mutex
-	var paths []string
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		mu.Lock()
-		defer mu.Unlock()
-		paths = append(paths, r.Method+" "+r.URL.Path)
-		http.NotFound(w, r)
-	}))
-	t.Cleanup(s.Close)
-	return s.URL, func() []string {
-		mu.Lock()
-		defer mu.Unlock()
-		return slices.Compact(slices.Clone(paths))
-	}
-}
-
-// dryRun translates the copy for Dataflow without a network: whatever is not
-// the storage above goes to a proxy that does not exist.
+// dryRun translates the copy for Dataflow.
 func dryRun(t *testing.T) (log string) {
 	t.Helper()
-	url, asked := storage(t)
-	env := []string{passwordVariable + "=" + password, "HOME=" + t.TempDir(), "STORAGE_EMULATOR_HOST=" + url,
-		"HTTP_PROXY=http://127.0.0.1:1", "HTTPS_PROXY=http://127.0.0.1:1", "NO_PROXY=127.0.0.1", "GOOGLE_APPLICATION_CREDENTIALS=", "GOOGLE_CLOUD_PROJECT="}
-	got := pipetest.Run(t, binary, env, "--redis", "redis://app@redis.example:6379?password_env="+passwordVariable, "--check=false",
-		"--runner", "dataflow", "--dry_run", "--project", "project", "--region", "europe-west1", "--staging_location", "gs://"+stagingBucket+"/staging", "--verbose")
-	if got.Status != 0 {
-		t.Fatalf("status %d: %s", got.Status, got.Stderr)
-	}
-	if diff := cmp.Diff([]string{"GET /storage/v1/b/" + stagingBucket}, asked()); diff != "" {
-		t.Errorf("requests (-want +got):\n%s", diff)
-	}
-	return got.Stdout + got.Stderr
-}
-
-// logged returns the message of the log that begins as given.
-func logged(t *testing.T, log, begin string) string {
-	t.Helper()
-	for _, m := range regexp.MustCompile(`(?m)msg=("(?:[^"\\]|\\.)*")`).FindAllStringSubmatch(log, -1) {
-		if text, err := strconv.Unquote(m[1]); err == nil && strings.HasPrefix(text, begin) {
-			return text
-		}
-	}
-	t.Fatalf("no message begins with %q:\n%s", begin, log)
-	return ""
+	return pipetest.DryRunDataflow(t, binary, []string{passwordVariable + "=" + password},
+		"--redis", "redis://app@redis.example:6379?password_env="+passwordVariable, "--check=false")
 }
 
 func TestDataflowIsGivenAStreamingJob(t *testing.T) {
@@ -87,7 +38,7 @@ func TestDataflowIsGivenAStreamingJob(t *testing.T) {
 			}
 		}
 	}
-	pipetest.Must(t, json.Unmarshal([]byte(logged(t, dryRun(t), "{")), &job))
+	pipetest.Must(t, json.Unmarshal([]byte(pipetest.Logged(t, dryRun(t), "{")), &job))
 	if job.Type != "JOB_TYPE_STREAMING" || job.Environment.Version.Job_type != "FNAPI_STREAMING" {
 		t.Errorf("type %s, %s", job.Type, job.Environment.Version.Job_type)
 	}
@@ -104,7 +55,7 @@ func TestDataflowIsGivenAStreamingJob(t *testing.T) {
 
 func TestDataflowIsAskedToFinalizeASplittableRead(t *testing.T) {
 	var p pipepb.Pipeline
-	pipetest.Must(t, prototext.Unmarshal([]byte(logged(t, dryRun(t), "components")), &p))
+	pipetest.Must(t, prototext.Unmarshal([]byte(pipetest.Logged(t, dryRun(t), "components")), &p))
 	for _, want := range []string{"beam:requirement:pardo:finalization:v1", "beam:requirement:pardo:splittable_dofn:v1"} {
 		if !slices.Contains(p.GetRequirements(), want) {
 			t.Errorf("requirement %s is missing: %v", want, p.GetRequirements())
@@ -156,10 +107,10 @@ func holds(text, what string) bool {
 func TestDataflowIsGivenNoSecret(t *testing.T) {
 	log := dryRun(t)
 	var p pipepb.Pipeline
-	pipetest.Must(t, prototext.Unmarshal([]byte(logged(t, log, "components")), &p))
+	pipetest.Must(t, prototext.Unmarshal([]byte(pipetest.Logged(t, log, "components")), &p))
 	wire, err := proto.Marshal(&p)
 	pipetest.Must(t, err)
-	for name, text := range map[string]string{"the log": log, "the job": logged(t, log, "{"), "the pipeline": string(wire)} {
+	for name, text := range map[string]string{"the log": log, "the job": pipetest.Logged(t, log, "{"), "the pipeline": string(wire)} {
 		if holds(text, password) {
 			t.Errorf("%s holds the password", name)
 		}

@@ -86,13 +86,26 @@ func WorkersAreHere(runner string) bool {
 func CheckRunner() error {
 	const want = "want prism, flink-streaming, spark, dataflow, portable or dot"
 	switch r := *runners.Runner; r {
-	case "", "prism", "PrismRunner", "dataflow", "DataflowRunner", "flink-streaming", "spark", "SparkRunner",
-		"universal", "PortableRunner", "portable", "dot":
-		return nil
 	case "direct", "DirectRunner":
 		return fmt.Errorf("--runner: the direct runner cannot resume a read: %s", want)
 	case "flink", "FlinkRunner":
 		return fmt.Errorf("--runner: %s sends no streaming options, so that nothing would ever be acknowledged: use --runner=flink-streaming", r)
+	}
+	return checkKnown(want)
+}
+
+// CheckRunnerKnown refuses a --runner that Beam does not know. It is for
+// pipelines that end by themselves and acknowledge nothing, which any runner can
+// do.
+func CheckRunnerKnown() error {
+	return checkKnown("want prism, direct, flink, flink-streaming, spark, dataflow, portable or dot")
+}
+
+func checkKnown(want string) error {
+	switch r := *runners.Runner; r {
+	case "", "prism", "PrismRunner", "dataflow", "DataflowRunner", "flink-streaming", "spark", "SparkRunner",
+		"universal", "PortableRunner", "portable", "dot", "direct", "DirectRunner", "flink", "FlinkRunner":
+		return nil
 	default:
 		return fmt.Errorf("--runner: %q is no runner: %s", r, want)
 	}

@@ -71,11 +71,26 @@ func notifySignals(w io.Writer, name string) *Signals {
 // Stopping reports whether the first signal has come.
 func (s *Signals) Stopping() bool { return s.Stop.Err() != nil }
 
+// Interrupted is the error of work that the first signal has ended; what says
+// what became of it.
+func (s *Signals) Interrupted(what string) error { return interruption(what) }
+
+// interruption is the end of work by a signal, told by what became of the work.
+type interruption string
+
+func (i interruption) Error() string { return errInterrupted.Error() + ": " + string(i) }
+
+// Unwrap returns what the exit status goes by.
+func (i interruption) Unwrap() error { return errInterrupted }
+
 // explain puts the signal in the place of the error that it has caused.
 func (s *Signals) explain(err error) error {
+	var told interruption
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &told):
+		return told
 	case s.Kill.Err() != nil:
 		return fmt.Errorf("%w at once: what was not acknowledged is pending, and is delivered again", errInterrupted)
 	case s.Stopping() && (errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled)):

@@ -1,0 +1,60 @@
+package flink_test
+
+import (
+	"context"
+	"flag"
+	"testing"
+	"time"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+
+	"example.com/beamredis/redisio"
+)
+
+// TestRangeIsReadOnceInBatchAndStreaming: either job reads every entry that was
+// there at the start once, and ends by itself.
+func TestRangeIsReadOnceInBatchAndStreaming(t *testing.T) {
+	c := flink(t)
+	const n = 100_000
+	for _, streaming := range []string{"false", "true"} {
+		t.Run("streaming "+streaming, func(t *testing.T) {
+			s := startRedis(t)
+			in := redisio.Topic{Name: "in", Partitions: 2}
+			s.load(in, 0, n)
+			j := newJob(c, s.Config(), in, 2)
+			j.flags["streaming"] = streaming
+			t.Cleanup(func() { _ = flag.Set("streaming", "true") }) // for the tests that follow
+			if err := j.flagsSet(); err != nil {
+				t.Fatal(err)
+			}
+			p, scope := beam.NewPipelineWithRoot()
+			msgs := redisio.ReadRange(scope, j.conn, in, redisio.Earliest(), redisio.Latest(), redisio.WithRangeEntries(5000), redisio.WithGroupAtEnd(group))
+			redisio.Write(scope, j.conn, out, msgs)
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+			defer cancel()
+			begun := time.Now()
+			if _, err := beam.Run(ctx, "flink-streaming", p); err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("the job took %v", time.Since(begun).Round(time.Millisecond))
+			seen := make([]int, n)
+			for _, part := range s.arrived() {
+				for _, i := range part {
+					seen[i]++
+				}
+			}
+			for i, times := range seen {
+				if times != 1 {
+					t.Fatalf("entry %d arrived %d times", i, times)
+				}
+			}
+			for _, part := range in.Parts() {
+				last := s.client.XInfoStream(t.Context(), part.Stream).Val().LastGeneratedID
+				groups := s.client.XInfoGroups(t.Context(), part.Stream).Val()
+				if len(groups) != 1 || groups[0].LastDeliveredID != last {
+					t.Errorf("groups of %s: %+v, want one that stands at %s", part.Stream, groups, last)
+				}
+			}
+		})
+	}
+}

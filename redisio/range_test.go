@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners/direct" //nolint:staticcheck // deprecated, and still in use
 	"github.com/google/go-cmp/cmp"
@@ -306,4 +307,20 @@ func TestMessageWithoutAnIDCannotKeepIt(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "WithEntryIDs and WithIdempotence exclude") {
 		t.Errorf("error %v", err)
 	}
+}
+
+func TestEmbeddedRedisServesRanges(t *testing.T) {
+	server := miniredis.RunT(t)
+	for i := range 10 {
+		if _, err := server.XAdd("orders:0", fmt.Sprintf("%d-0", i+1), []string{"n", fmt.Sprint(i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	resetCollected()
+	p, root := beam.NewPipelineWithRoot()
+	beam.ParDo0(root, collect, ReadRange(root, Conn{Addr: server.Addr()}, orders, AtID(EntryID{Ms: 4}), AtID(EntryID{Ms: 6}), WithGroupAtEnd("g")))
+	if _, err := direct.Execute(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	wantCollected(t, "orders:0 4", "orders:0 5", "orders:0 6")
 }

@@ -97,7 +97,7 @@ func (h *history) readPart(fn *RangeFn, r Range, rest RangeRestriction) {
 		h.got = append(h.got, m.Clone())
 	}
 	h.must(fn.ProcessElement(h.t.Context(), tr, r, emit, func(_ beam.EventTime, d message.DeadLetter) { h.failed = append(h.failed, d) },
-		func(stream, end string) {}))
+		func(string, string) {}))
 	if !tr.IsDone() {
 		h.t.Fatalf("processing of %+v stopped with work left: %v", r, tr.GetRestriction())
 	}

@@ -54,7 +54,7 @@ func TestAnIDThatIsTakenOrPassedIsTheEntrysFault(t *testing.T) {
 		keyless := given(7, "b")
 		keyless.KeyField = ""
 		for name, add := range map[string]Add{"other fields": given(7, "c"), "other shape": keyless, "passed": given(6, "b")} {
-			if err := a.Write(b.Context(), []Add{add, given(8, "next " + name)})[0]; err == nil || ClassifyAdd(err) != ElementFault {
+			if err := a.Write(b.Context(), []Add{add, given(8, "next "+name)})[0]; err == nil || ClassifyAdd(err) != ElementFault {
 				b.Errorf("%s: %v, want the element's fault", name, err)
 			}
 			b.do("xdel s 8-0")

@@ -159,10 +159,11 @@ func (p *parser) number() (n int64, ok bool, err error) {
 	return n, true, nil
 }
 
-// id reads an entry ID; a null gives 0-0.
+// id reads an entry ID; a null gives 0-0, as does the empty text, by which
+// miniredis tells that a stream never had an entry.
 func (p *parser) id() (message.EntryID, error) {
 	s, ok, err := p.text()
-	if err != nil || !ok {
+	if err != nil || !ok || s == "" {
 		return message.EntryID{}, err
 	}
 	return message.ParseEntryID(s)

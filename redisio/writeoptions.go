@@ -84,10 +84,10 @@ func WithTopicOf(fn func(Message) Topic) WriteOption {
 // as written, so that it is never there twice. It excludes [WithIdempotence].
 // Default: the server assigns IDs.
 func WithEntryIDs() WriteOption {
-	return writeOption(func(cfg *sinks.WriteConfig) error {
+	return writeOption{"WithEntryIDs", func(cfg *sinks.WriteConfig) error {
 		cfg.KeepIDs = true
 		return nil
-	})
+	}}
 }
 
 // WithMaxLen keeps n entries of each stream, the newest, or up to about a

@@ -15,7 +15,7 @@ import (
 
 // settings are the program's flags.
 type settings struct {
-	redis       string
+	redis       cli.Redis
 	source      string
 	sourceParts int
 	from, to    string
@@ -29,7 +29,7 @@ type settings struct {
 }
 
 func (s *settings) register(fs *flag.FlagSet) {
-	fs.StringVar(&s.redis, "redis", "", "`URL` of the Redis that holds the topics: redis://[user@]host[:port][/db][?password_env=NAME|?password_file=PATH], or rediss:// for TLS")
+	s.redis.Register(fs, "", "that holds the topics")
 	fs.StringVar(&s.source, "source", "", "`name` of the topic to read")
 	fs.IntVar(&s.sourceParts, "source_partitions", 4, "`number` of partitions of the source topic")
 	fs.StringVar(&s.from, "from", "earliest", "where to begin: earliest, an entry `ID`, or a time in RFC 3339")
@@ -56,10 +56,10 @@ type job struct {
 func (s *settings) job() (job, error) {
 	j := job{settings: *s, source: redisio.Topic{Name: s.source, Partitions: s.sourceParts}, sink: redisio.Topic{Name: s.sink, Partitions: s.sinkParts}}
 	var connErr, fromErr, toErr error
-	if s.redis == "" {
+	if s.redis.URL == "" {
 		connErr = errors.New("--redis is missing: want the URL of a Redis, such as redis://localhost:6379")
 	} else {
-		j.conn, connErr = cli.ParseRedis(s.redis)
+		j.conn, connErr = s.redis.Conn()
 	}
 	j.from, fromErr = redisio.ParseBound(s.from)
 	j.to, toErr = redisio.ParseBound(s.to)

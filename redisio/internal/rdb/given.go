@@ -23,7 +23,7 @@ func (a *Adder) takeForWritten(ctx context.Context, adds []Add, errs []error) {
 	if len(at) == 0 {
 		return
 	}
-	pipe := a.c.raw.Pipeline()
+	pipe := a.c.raw().Pipeline()
 	cmds := make([]rawCmd, len(at))
 	for i, n := range at {
 		cmds[i] = queueRange(ctx, pipe, adds[n].Stream, adds[n].ID, adds[n].ID, 1)

@@ -3,59 +3,25 @@ package sinks
 import (
 	"context"
 	"fmt"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
-	"github.com/redis/go-redis/v9"
+	"github.com/google/go-cmp/cmp"
 
-	"example.com/beamredis/redisio/conn"
 	"example.com/beamredis/redisio/internal/redistest"
 	"example.com/beamredis/redisio/message"
 	"example.com/beamredis/redisio/topic"
 )
-
-// startPrimaries starts a cluster of three primaries, and takes a minute before
-// it gives one up that does not answer.
-func startPrimaries(t *testing.T, opts ...redistest.Option) []*redistest.Server {
-	t.Helper()
-	nodes := make([]*redistest.Server, 3)
-	buses := make([]string, len(nodes))
-	for i := range nodes {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, buses[i], _ = net.SplitHostPort(ln.Addr().String())
-		_ = ln.Close()
-		nodes[i] = redistest.Start(t, append(slices.Clone(opts), redistest.Durable(), redistest.Args("--cluster-enabled", "yes",
-			"--cluster-port", buses[i], "--cluster-node-timeout", "60000", "--cluster-require-full-coverage", "no"))...)
-		must(t, nodes[i].Client().Do(t.Context(), "CLUSTER", "ADDSLOTSRANGE", i*16384/3, (i+1)*16384/3-1).Err())
-	}
-	for i, node := range nodes[1:] {
-		host, port, _ := net.SplitHostPort(node.Addr())
-		must(t, nodes[0].Client().Do(t.Context(), "CLUSTER", "MEET", host, port, buses[i+1]).Err())
-	}
-	for _, node := range nodes {
-		await(t, "the cluster is complete", func() bool {
-			info := node.Client().ClusterInfo(t.Context()).Val()
-			return strings.Contains(info, "cluster_slots_ok:16384") && strings.Contains(info, "cluster_state:ok")
-		})
-	}
-	return nodes
-}
 
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-func clusterConfig(nodes []*redistest.Server) conn.Config {
-	return conn.Config{Mode: conn.Cluster, Addr: nodes[0].Addr()}
 }
 
 // calls is how often a server has carried out a command.
@@ -69,120 +35,144 @@ func calls(t *testing.T, server *redistest.Server, command string) int {
 	return count
 }
 
-// killInTheMiddle has write send a batch to all nodes of which the last does
-// not answer, kills that one when the others have carried out commands, and
-// brings it back when they have finished with what was sent.
-func killInTheMiddle(t *testing.T, nodes []*redistest.Server, command string, retries func() int64, write func() error) {
+// primariesOf returns the nodes that have slots.
+func primariesOf(c *redistest.Cluster) (nodes []*redistest.Server) {
+	for i := range 200 {
+		if node := c.PrimaryOf(fmt.Sprint("k", i)); !slices.Contains(nodes, node) {
+			nodes = append(nodes, node)
+		}
+	}
+	return nodes
+}
+
+// killInTheMiddle has write send one batch to all nodes, of which one does not
+// answer, kills that one when the others have carried out commands, and starts
+// it again when its part has failed. It returns how often each of the others has
+// carried out command. No replica may take a place meanwhile, as one would on a
+// machine that stands still for a moment: the counts would be another node's.
+func killInTheMiddle(t *testing.T, c *redistest.Cluster, command string, retries *atomic.Int64, write func() error) map[*redistest.Server]int {
 	t.Helper()
-	dying := nodes[len(nodes)-1]
+	for _, node := range c.Nodes() {
+		must(t, node.Client().ConfigSet(t.Context(), "cluster-node-timeout", "120000").Err())
+		must(t, node.Client().ConfigSet(t.Context(), "cluster-require-full-coverage", "no").Err())
+	}
+	nodes := primariesOf(c)
+	for _, node := range nodes {
+		must(t, node.Client().ConfigResetStat(t.Context()).Err())
+	}
+	dying, others := nodes[0], nodes[1:]
 	dying.Pause()
 	done := make(chan error, 1)
 	go func() { done <- write() }()
-	for _, node := range nodes[:len(nodes)-1] {
+	for _, node := range others {
 		await(t, "the other nodes write", func() bool { return calls(t, node, command) > 0 })
 	}
 	dying.Kill()
-	await(t, "the dead node's part is tried again", func() bool { return retries() > 0 || len(done) > 0 })
+	await(t, "the dead node is missed", func() bool { return retries.Load() > 0 || len(done) > 0 })
 	dying.Restart()
 	must(t, <-done)
+	count := map[*redistest.Server]int{}
+	for _, node := range others {
+		count[node] = calls(t, node, command)
+	}
+	c.AwaitHealthy()
+	return count
 }
 
 func TestADeadNodesDocumentsAreNotWrittenAgainElsewhere(t *testing.T) {
+	c := redistest.StartCluster(t, redistest.JSON(t))
 	for name, tc := range map[string]struct {
 		format  Format
 		command string
-		change  func(*DocumentFn)
+		ttl     time.Duration
 	}{
-		"hash":            {Hash, "hset", func(*DocumentFn) {}},
-		"hash with a TTL": {Hash, "hset", func(d *DocumentFn) { d.TTL = 1 << 40 }},
-		"replaced hash":   {Hash, "hset", func(d *DocumentFn) { d.Replace = true }},
-		"JSON":            {JSON, "json.set", func(*DocumentFn) {}},
-		"JSON with a TTL": {JSON, "json.set", func(d *DocumentFn) { d.TTL = 1 << 40 }},
+		"hash": {Hash, "hset", 0}, "hash with a TTL": {Hash, "hset", time.Hour}, "JSON with a TTL": {JSON, "json.set", time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var opts []redistest.Option
-			if tc.format == JSON {
-				opts = append(opts, redistest.JSON(t))
-			}
-			nodes := startPrimaries(t, opts...)
-			s := newDocumentSink(t, clusterConfig(nodes), tc.format, tc.change)
-			must(t, s.bundle(t.Context(), item{Key: "first"})) // so that the client knows the nodes
-			before := make([]int, len(nodes))
-			for i, node := range nodes {
-				must(t, node.Client().ConfigResetStat(t.Context()).Err())
-				before[i] = int(node.Client().DBSize(t.Context()).Val())
-			}
+			s := newDocumentSink(t, c.Config(), tc.format, func(d *DocumentFn) { d.KeyPrefix, d.TTL, d.Batch.AtBundleEnd = name, tc.ttl, true })
+			must(t, s.bundle(t.Context(), items(1)...)) // so that the client knows the nodes
 			const n = 600
 			elems := make([]any, n)
 			for i := range elems {
-				elems[i] = item{Key: fmt.Sprint("k", i), N: i}
+				elems[i] = item{Key: fmt.Sprint(i), N: i}
 			}
-			killInTheMiddle(t, nodes, tc.command, s.lanes[0].delivery.retries.Load, func() error { return s.bundle(t.Context(), elems...) })
-			total := 0
-			for i, node := range nodes {
-				keys := int(node.Client().DBSize(t.Context()).Val()) - before[i]
-				total += keys
-				if got := calls(t, node, tc.command); i < len(nodes)-1 && got != keys {
-					t.Errorf("node %d carried out %s %d times for %d documents", i, tc.command, got, keys)
+			count := killInTheMiddle(t, c, tc.command, &s.lanes[0].delivery.retries, func() error { return s.bundle(t.Context(), elems...) })
+			want := map[*redistest.Server]int{}
+			for i := range n {
+				key := name + strconv.Itoa(i)
+				if c.Client().Exists(t.Context(), key).Val() != 1 {
+					t.Fatalf("document %d is lost", i)
+				}
+				if node := c.PrimaryOf(key); count[node] > 0 {
+					want[node]++
 				}
 			}
-			if total != n {
-				t.Errorf("%d documents, want %d", total, n)
+			if diff := cmp.Diff(byAddr(want), byAddr(count)); diff != "" || len(count) != 2 {
+				t.Errorf("executions of %s on the other nodes (-one for each document, +got):\n%s", tc.command, diff)
+			}
+			if s.lanes[0].delivery.retries.Load() == 0 {
+				t.Error("nothing was tried again: the dead node was never missed")
 			}
 		})
 	}
+}
+
+func byAddr(counts map[*redistest.Server]int) map[string]int {
+	named := map[string]int{}
+	for node, n := range counts {
+		named[node.Addr()] = n
+	}
+	return named
 }
 
 func TestADeadNodesEntriesAreNotWrittenAgainElsewhere(t *testing.T) {
-	out := topic.Topic{Name: "out", Partitions: 12}
+	c := redistest.StartCluster(t)
 	for name, once := range map[string]*OnceOptions{"plain": nil, "once": {Name: "a"}} {
 		t.Run(name, func(t *testing.T) {
-			nodes := startPrimaries(t)
-			s := newSinkOn(t, clusterConfig(nodes), func(w *WriteFn) { w.Topic, w.Once = out, once })
-			must(t, s.bundle(t.Context(), jobFrom(0).reads(1)...))
-			for _, node := range nodes {
-				must(t, node.Client().ConfigResetStat(t.Context()).Err())
-			}
-			var msgs []message.Message
-			for id := uint64(2); id <= 600; id++ {
-				m := jobFrom(0).reads(id)[0]
-				m.Key = fmt.Sprint("key-", id)
-				msgs = append(msgs, m)
-			}
-			killInTheMiddle(t, nodes, "xadd", s.lanes[0].delivery.retries.Load, func() error { return s.bundle(t.Context(), msgs...) })
-			times := map[string]int{}
-			for i, node := range nodes {
-				entries := entriesOn(t, node, out, times)
-				if got := calls(t, node, "xadd"); i < len(nodes)-1 && got > entries {
-					t.Errorf("node %d carried out XADD %d times, and has %d entries", i, got, entries)
+			out := topic.Topic{Name: name, Partitions: 12}
+			s := newSinkOn(t, c.Config(), func(w *WriteFn) { w.Topic, w.Once, w.Batch.AtBundleEnd = out, once, true })
+			must(t, s.bundle(t.Context(), spread(1, 1)...)) // so that the client knows the nodes
+			const n = 600
+			count := killInTheMiddle(t, c, "xadd", &s.lanes[0].delivery.retries, func() error { return s.bundle(t.Context(), spread(2, n)...) })
+			want, times := map[*redistest.Server]int{}, map[string]int{}
+			for i := range out.Len() {
+				entries, err := c.Client().XRange(t.Context(), out.Key(i), "-", "+").Result()
+				must(t, err)
+				node := c.PrimaryOf(out.Key(i))
+				for _, e := range entries {
+					is := fmt.Sprint(e.Values["is"])
+					times[is]++
+					if count[node] > 0 && is != "1" {
+						want[node]++
+					}
 				}
 			}
-			for n, count := range times {
-				if count > 1 && once != nil {
-					t.Errorf("entry %s is there %d times", n, count)
+			if diff := cmp.Diff(byAddr(want), byAddr(count)); diff != "" || len(count) != 2 {
+				t.Errorf("executions of XADD on the other nodes (-one for each entry, +got):\n%s", diff)
+			}
+			if len(times) != n+1 {
+				t.Errorf("%d different entries are there, want %d", len(times), n+1)
+			}
+			for is, got := range times {
+				if got > 1 {
+					t.Errorf("entry %s is there %d times", is, got)
 				}
 			}
-			if len(times) != 600 {
-				t.Errorf("%d entries, want 600", len(times))
+			if s.lanes[0].delivery.retries.Load() == 0 {
+				t.Error("nothing was tried again: the dead node was never missed")
 			}
 		})
 	}
 }
 
-// entriesOn counts the entries that a node has of a topic, and how often it has
-// each.
-func entriesOn(t *testing.T, node *redistest.Server, out topic.Topic, times map[string]int) (entries int) {
-	t.Helper()
-	for i := range out.Len() {
-		found, err := node.Client().XRange(t.Context(), out.Key(i), "-", "+").Result()
-		if _, elsewhere := redis.IsMovedError(err); elsewhere {
-			continue
-		}
-		must(t, err)
-		entries += len(found)
-		for _, e := range found {
-			times[fmt.Sprint(e.Values["is"])]++
-		}
+// spread returns n messages, as an undisturbed Read gives them, from id on, with
+// a key each.
+func spread(id uint64, n int) (msgs []message.Message) {
+	for range n {
+		m := jobFrom(0).reads(id)[0]
+		m.Key = fmt.Sprint("key-", id)
+		msgs = append(msgs, m)
+		id++
 	}
-	return entries
+	return msgs
 }

@@ -123,6 +123,10 @@ func outOf(part int) func(context.Context, *redis.Client, []redis.XMessage) erro
 				setDocument(ctx, pipe, m, "json.set", "$", m.Values["data"])
 			case "hash":
 				setDocument(ctx, pipe, m, "hset", "seq", m.Values["seq"], "customer", m.Values["customer"], "item", m.Values["item"])
+			case "values":
+				if err := addValue(ctx, pipe, fmt.Sprintf("%s:%d", sink(), part), m); err != nil {
+					return err
+				}
 			default:
 				pipe.XAdd(ctx, &redis.XAddArgs{Stream: fmt.Sprintf("%s:%d", sink(), part), Values: m.Values})
 			}
@@ -147,6 +151,8 @@ func copyOnPrism(ctx context.Context, opts ...redisio.WriteOption) error {
 		redisio.WriteJSON(s, conn, msgs, documentOptions()...)
 	case "hash":
 		redisio.WriteHash(s, conn, msgs, documentOptions()...)
+	case "values":
+		writeValues(s, conn, msgs)
 	default:
 		redisio.Write(s, conn, redisio.Topic{Name: sink(), Partitions: *partitions}, msgs, opts...)
 	}
@@ -182,7 +188,7 @@ func verify(ctx context.Context, c *redis.Client) error {
 		c.XGroupDestroy(ctx, source(part), sink())
 		c.Unlink(ctx, out)
 	}
-	if *to != "stream" {
+	if *to == "json" || *to == "hash" {
 		n, err := removeDocuments(ctx, c)
 		if err != nil {
 			return err

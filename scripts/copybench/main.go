@@ -28,7 +28,7 @@ var (
 	entries    = flag.Int("entries", 1_000_000, "entries to copy")
 	partitions = flag.Int("partitions", 4, "partitions of both topics")
 	rounds     = flag.Int("rounds", 3, "measurements of each kind, taken in turns")
-	to         = flag.String("to", "stream", "where the entries go: stream, json or hash; range: nowhere, they are read by XRANGE, out of one stream")
+	to         = flag.String("to", "stream", "where the entries go: stream, json, hash or values (to a topic, as a user's own type); range: nowhere, they are read by XRANGE, out of one stream")
 	ttl        = flag.Duration("ttl", 0, "time to live of documents; the plain client sends a PEXPIRE after each write")
 	size       = flag.Int("size", 130, "payload bytes of an entry, roughly")
 

@@ -104,36 +104,51 @@ func (s *server) awaitProgress(t *testing.T, j *job, entries int) {
 }
 
 // TestAZombieWorkerLosesAndDisordersNothing: workers that were only asleep when
-// their TaskManager died wake up beside their successors.
+// their TaskManager died wake up beside their successors. In idempotent mode
+// nothing that they go on with is written twice.
 func TestAZombieWorkerLosesAndDisordersNothing(t *testing.T) {
 	c := flink(t)
-	s := startRedis(t)
-	in := redisio.Topic{Name: "in", Partitions: 4}
-	const n = 60_000
-	s.load(in, 0, n)
-	j := newJob(c, s.Config(), in, 2, redisio.WithStopAtLatest())
-	j.inProcesses(t)
-	j.pause = 200 * time.Microsecond
-	ended := j.begin(t)
-	s.awaitProgress(t, j, n/20)
-	zombies := c.workers(t)
-	if len(zombies) == 0 {
-		t.Fatal("no worker process was found")
+	for _, tt := range []struct {
+		name  string
+		write []redisio.WriteOption
+	}{
+		{"at least once", nil},
+		{"written once", []redisio.WriteOption{redisio.WithIdempotence("copy")}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := startRedis(t)
+			in := redisio.Topic{Name: "in", Partitions: 4}
+			const n = 60_000
+			s.load(in, 0, n)
+			j := newJob(c, s.Config(), in, 2, redisio.WithStopAtLatest())
+			j.inProcesses(t)
+			j.write, j.pause = tt.write, 200*time.Microsecond
+			ended := j.begin(t)
+			s.awaitProgress(t, j, n/20)
+			zombies := c.workers(t)
+			if len(zombies) == 0 {
+				t.Fatal("no worker process was found")
+			}
+			signalAll(t, zombies, syscall.SIGSTOP)
+			t.Cleanup(func() { signalAll(t, zombies, syscall.SIGCONT) })
+			c.kill(t, "")
+			s.awaitProgress(t, j, n/20)
+			copied := s.length(out)
+			signalAll(t, zombies, syscall.SIGCONT)
+			if copied >= n {
+				t.Error("the copy was done before the workers woke up: this proves nothing")
+			}
+			if err := <-ended; err != nil {
+				t.Fatal(err)
+			}
+			repeated := s.wantAtLeastOnce(n)
+			t.Logf("%d workers woke up at %d entries; %d entries were copied again", len(zombies), copied, repeated)
+			if tt.write != nil && repeated > 0 {
+				t.Errorf("%d entries were written more than once", repeated)
+			}
+			eventually(t, "nothing is pending", func() bool { return s.pending(in) == 0 })
+		})
 	}
-	signalAll(t, zombies, syscall.SIGSTOP)
-	t.Cleanup(func() { signalAll(t, zombies, syscall.SIGCONT) })
-	c.kill(t, "")
-	s.awaitProgress(t, j, n/20)
-	copied := s.length(out)
-	signalAll(t, zombies, syscall.SIGCONT)
-	if copied >= n {
-		t.Error("the copy was done before the workers woke up: this proves nothing")
-	}
-	if err := <-ended; err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("%d workers woke up at %d entries; %d entries were copied again", len(zombies), copied, s.wantAtLeastOnce(n))
-	eventually(t, "nothing is pending", func() bool { return s.pending(in) == 0 })
 }
 
 // workers returns the process IDs of the PROCESS workers of the TaskManagers:

@@ -148,8 +148,8 @@ func (clusterWatch) DialHook(next redis.DialHook) redis.DialHook { return next }
 func (w clusterWatch) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		err := next(ctx, cmd)
-		if plain := shown(err); plain != err {
-			err = plain
+		if hidden := hiddenIn(err); hidden != nil {
+			err = hidden
 			cmd.SetErr(err)
 		}
 		w.look(ctx, err)
@@ -166,8 +166,8 @@ func (w clusterWatch) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.
 			return nil
 		}
 		for _, cmd := range cmds {
-			if own := cmd.Err(); shown(own) != own {
-				cmd.SetErr(shown(own))
+			if hidden := hiddenIn(cmd.Err()); hidden != nil {
+				cmd.SetErr(hidden)
 			}
 		}
 		err = shown(err)
@@ -176,11 +176,18 @@ func (w clusterWatch) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.
 	}
 }
 
+// hiddenIn returns the error that err hides; nil: none.
+func hiddenIn(err error) error {
+	if hidden := (*hiddenError)(nil); errors.As(err, &hidden) {
+		return hidden.err
+	}
+	return nil
+}
+
 // shown is err without what hides it.
 func shown(err error) error {
-	var hidden *hiddenError
-	if errors.As(err, &hidden) {
-		return hidden.err
+	if hidden := hiddenIn(err); hidden != nil {
+		return hidden
 	}
 	return err
 }

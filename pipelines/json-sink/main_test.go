@@ -33,7 +33,9 @@ func TestAKeyOfAnotherTypeIsNamedAndUntouched(t *testing.T) {
 	sink(t).FailsInOneLine(t, "Existing key has wrong Redis type")
 }
 
-func TestWithAnErrorStreamTheRestIsWritten(t *testing.T) { sink(t).SetsAside(t, "Existing key has wrong Redis type") }
+func TestWithAnErrorStreamTheRestIsWritten(t *testing.T) {
+	sink(t).SetsAside(t, "Existing key has wrong Redis type")
+}
 
 func TestBadInputIsOneLineAndDoesNothing(t *testing.T) {
 	sink(t).BadInput(t, map[string]string{"--redis URL --path status": `--path is "status": want one that begins with $ or with a dot`})

@@ -123,9 +123,9 @@ func (noHiddenRetries) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-// ProcessPipelineHook changes nothing: of the pipelines, those of XADD and of
-// documents refuse to be repeated by the type of their commands, and the others
-// may be.
+// ProcessPipelineHook changes nothing: of the pipelines, those of XADD, of
+// documents and of what is written once refuse to be repeated by the type of
+// their commands, and the others may be.
 func (noHiddenRetries) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return next
 }

@@ -42,7 +42,7 @@ func (t *turn) emitBatch(ctx context.Context, b *batch) (more bool, err error) {
 // ackEmitted acknowledges what was emitted since it was called last; not the
 // entry whose emission has failed.
 func (t *turn) ackEmitted(ctx context.Context) {
-	t.r.acks.ackNow(ctx, t.claimed[t.acked:t.emitted])
+	t.r.acks.ackNow(ctx, t.claimed[t.acked:t.emitted], t.takeTraced())
 	t.acked = t.emitted
 }
 
@@ -71,7 +71,11 @@ func (t *turn) deliver(ctx context.Context, e *rdb.Entry, kind batchKind) error 
 	if err != nil {
 		return t.reject(ctx, m, err.Error(), 1)
 	}
-	t.emit(ts, m)
+	if t.r.spans != nil {
+		t.emitTraced(ts, m, kind)
+	} else {
+		t.emit(ts, m)
+	}
 	t.emitted = len(t.claimed)
 	return nil
 }
@@ -141,7 +145,10 @@ func (t *turn) reject(ctx context.Context, m message.Message, reason string, att
 		return fmt.Errorf("entry %s of %s (key %q) cannot be delivered: %s; collect such entries with ReadWithFailed or an error stream",
 			m.ID, m.Stream, m.Key, reason)
 	}
-	telemetry.DeadLetters.Add(ctx, 1)
+	telemetry.DeadLetters.Add(ctx, 1, t.r.where)
+	if t.r.spans != nil {
+		t.traceRejected(&m)
+	}
 	letter := message.DeadLetter{Message: m, Reason: reason, Attempts: attempts}
 	if t.cfg.ErrorStream != "" {
 		add := rdb.Add{Stream: t.cfg.ErrorStream, Fields: letter.ErrorEntry()}
@@ -172,7 +179,7 @@ func (t *turn) outOfReach(ctx context.Context, err error) error {
 	if down := now.Sub(t.r.failedSince); down > t.cfg.RetryFor {
 		return fmt.Errorf("redis out of reach for %s: %w", down.Round(time.Second), err)
 	}
-	telemetry.ReadRetries.Add(ctx, 1)
+	telemetry.ReadRetries.Add(ctx, 1, t.r.where)
 	t.r.warner.warnf(ctx, "unreachable", "partition %s: will try again for %s: %v", t.r.stream, t.cfg.RetryFor-now.Sub(t.r.failedSince).Round(time.Second), err)
 	pause := time.NewTimer(max(0, min(t.scope.idleLeft, 100*time.Millisecond)))
 	defer pause.Stop()

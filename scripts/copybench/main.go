@@ -32,6 +32,9 @@ var (
 	ttl        = flag.Duration("ttl", 0, "time to live of documents; the plain client sends a PEXPIRE after each write")
 	size       = flag.Int("size", 130, "payload bytes of an entry, roughly")
 
+	trace       = flag.Bool("trace", false, "compare the copy without tracing to one that traces all writes and their metadata, where one trace in 100 is sampled")
+	withContext = flag.Bool("context", true, "with -trace, entries carry trace context")
+
 	profile = flag.String("cpuprofile", "", "write a CPU profile of each measured copy to this file")
 
 	child = flag.String("child", "", "internal: what this process measures")
@@ -56,6 +59,8 @@ func main() {
 		err = timed(ctx, profiled(copyPlainly))
 	case "once":
 		err = timed(ctx, profiled(copyOnce))
+	case "traced":
+		err = timed(ctx, profiled(copyTraced))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "copybench:", err)
@@ -121,7 +126,13 @@ func compare(ctx context.Context) error {
 	if _, err := measure(server, "load", 0); err != nil {
 		return err
 	}
-	kinds := []string{"raw", "copy", "once"}
+	kinds, ratios := []string{"raw", "copy", "once"}, [][2]string{{"copy", "raw"}, {"once", "copy"}}
+	if *trace {
+		kinds, ratios = []string{"copy", "traced"}, [][2]string{{"traced", "copy"}}
+		if err := receiveTelemetry(); err != nil {
+			return err
+		}
+	}
 	results := map[string][]result{}
 	for n := range *rounds {
 		for _, kind := range kinds {
@@ -129,18 +140,19 @@ func compare(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			fmt.Printf("round %d: %-4s %9.0f entries/s, peak memory %4.0f MB\n", n+1, kind, r.rate(), r.peakMB)
+			fmt.Printf("round %d: %-6s %9.0f entries/s, peak memory %4.0f MB\n", n+1, kind, r.rate(), r.peakMB)
 			results[kind] = append(results[kind], r)
 		}
 	}
-	report(results)
+	report(results, kinds, ratios)
 	return nil
 }
 
 // measure runs this program as a child for one measurement.
 func measure(server *redisserver.Server, kind string, n int) (result, error) {
 	cmd := exec.Command(os.Args[0], "-child", kind, "-addr", server.Addr(), "-round", fmt.Sprint(n),
-		"-entries", fmt.Sprint(*entries), "-partitions", fmt.Sprint(*partitions), "-size", fmt.Sprint(*size), "-to", *to, "-ttl", ttl.String(), "-cpuprofile", *profile)
+		"-entries", fmt.Sprint(*entries), "-partitions", fmt.Sprint(*partitions), "-size", fmt.Sprint(*size), "-to", *to, "-ttl", ttl.String(), "-cpuprofile", *profile,
+		fmt.Sprint("-trace=", *trace), fmt.Sprint("-context=", *withContext))
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, os.Stderr
 	if err := cmd.Run(); err != nil {
@@ -159,7 +171,7 @@ func measure(server *redisserver.Server, kind string, n int) (result, error) {
 	return r, nil
 }
 
-func report(results map[string][]result) {
+func report(results map[string][]result, kinds []string, ratios [][2]string) {
 	best := func(kind string) result {
 		return slices.MinFunc(results[kind], func(a, b result) int { return cmp.Compare(a.Seconds, b.Seconds) })
 	}
@@ -169,11 +181,11 @@ func report(results map[string][]result) {
 	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "\tmedian/s\tbest/s\tpeak MB\t")
-	for _, kind := range []string{"raw", "copy", "once"} {
+	for _, kind := range kinds {
 		fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.0f\t\n", kind, median(kind).rate(), best(kind).rate(), median(kind).peakMB)
 	}
 	w.Flush()
-	for _, of := range [][2]string{{"copy", "raw"}, {"once", "copy"}} {
+	for _, of := range ratios {
 		a, b := of[0], of[1]
 		fmt.Printf("ratio %s/%s: %.2f (median), %.2f (best)\n", a, b, median(a).rate()/median(b).rate(), best(a).rate()/best(b).rate())
 	}

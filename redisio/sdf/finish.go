@@ -6,8 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/log"
-
 	"example.com/beamredis/redisio/internal/telemetry"
 	"example.com/beamredis/redisio/message"
 )
@@ -82,8 +80,7 @@ func (t *turn) finish(ctx context.Context) (ended bool, err error) {
 		if time.Since(t.r.finishing) < finishFor {
 			return false, nil
 		}
-		log.Warnf(ctx, "partition %s: the runner has not finalized the last bundles for %s; group %s keeps their entries pending",
-			t.r.stream, finishFor, t.r.cfg.Group)
+		t.r.log.WarnContext(ctx, "the runner has not finalized the last bundles; their entries stay pending", "waited", finishFor)
 	}
 	t.tr.End()
 	t.r.hub.forget(t.r.spot)
@@ -137,15 +134,19 @@ func (t *turn) settle() {
 		claimed = nil
 	}
 	rc := newReceipt(claimed, others, r.repair, failed.span)
+	rc.count += failed.count - int64(len(failed.ids))
+	if r.spans != nil {
+		rc.traced = t.keepTraced()
+	}
 	r.repair, r.skipped = idRange{}, nil
 	acks := r.acks // the reader has another one when it has started cold
 	commit := func(ctx context.Context) { acks.commit(ctx, rc) }
 	leave := func() { // to the finalization of a later bundle
 		rc.settle()
 		acks.giveUp(rc.leftovers())
-		acks.closed()
+		acks.closed(rc)
 	}
-	acks.opened()
+	acks.opened(rc)
 	switch {
 	case t.bundle == nil:
 		t.later(commit)
@@ -179,8 +180,25 @@ func (t *turn) watermark(rest Restriction) watermark {
 }
 
 func (t *turn) count(ctx context.Context) {
-	telemetry.EntriesRead.Add(ctx, t.counts[fresh])
-	telemetry.Redelivered.Add(ctx, t.counts[reread]+t.counts[pendingBefore])
-	telemetry.GapsHealed.Add(ctx, t.counts[gap])
-	telemetry.BytesRead.Add(ctx, int64(t.bytes))
+	r := t.r
+	telemetry.EntriesRead.Add(ctx, t.counts[fresh], r.where)
+	telemetry.Redelivered.Add(ctx, t.counts[reread]+t.counts[pendingBefore], r.where)
+	telemetry.GapsHealed.Add(ctx, t.counts[gap], r.where)
+	telemetry.BytesRead.Add(ctx, int64(t.bytes), r.where)
+	telemetry.Acknowledged.Settle(ctx)
+	telemetry.AckFailures.Settle(ctx)
+	telemetry.Lag.Set(ctx, r.of, r.lag())
+	telemetry.AcksPending.Set(ctx, r.of, r.acks.unacknowledged())
+	if ms := t.we.state(); ms != noWatermark && r.serverMs != noWatermark {
+		telemetry.WatermarkAge.Set(ctx, r.of, max(0, r.serverMs-ms))
+	}
+}
+
+// lag is how many entries wait to be read: in the stream, and here.
+func (r *reader) lag() int64 {
+	n := r.backlog
+	for _, b := range r.queue {
+		n += int64(b.left())
+	}
+	return n
 }

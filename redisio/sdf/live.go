@@ -24,11 +24,11 @@ func (r *reader) fetchAhead(ctx context.Context) {
 	r.reserved = int(float64(r.size.count()) * r.size.mean)
 	r.held.add(r.reserved)
 	reply := make(chan fetchReply, 1)
-	client, stream, group, consumer, n := r.client, r.stream, r.cfg.Group, r.cfg.Consumer, r.size.count()
+	fetch, n := r.fetcher(), r.size.count()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
 	go func() {
 		defer cancel()
-		f, err := client.Fetch(ctx, stream, group, consumer, n, false)
+		f, err := fetch(ctx, n)
 		reply <- fetchReply{f, err}
 	}()
 	r.inflight = reply
@@ -61,7 +61,19 @@ func (r *reader) fetch(ctx context.Context, most int) (rdb.Fetched, error) {
 	if r.cfg.Ack == NoAck || !mayFetchAhead(fetchTarget) {
 		n = max(1, min(n, most)) // so that all of it can be emitted in this bundle
 	}
-	return r.client.Fetch(ctx, r.stream, r.cfg.Group, r.cfg.Consumer, n, r.cfg.Ack == NoAck)
+	return r.fetcher()(ctx, n)
+}
+
+// fetcher makes one XREADGROUP at a time, which may outlive the bundle.
+func (r *reader) fetcher() func(context.Context, int) (rdb.Fetched, error) {
+	client, stream, group, consumer, noAck := r.client, r.stream, r.cfg.Group, r.cfg.Consumer, r.cfg.Ack == NoAck
+	fetch := func(ctx context.Context, n int) (rdb.Fetched, error) {
+		return client.Fetch(ctx, stream, group, consumer, n, noAck)
+	}
+	if r.spans != nil {
+		return tracedFetch(r.spans, fetch)
+	}
+	return fetch
 }
 
 // accept puts a fetch in its place in the partition's order, whatever happened
@@ -114,9 +126,8 @@ func (r *reader) dropSeen(ctx context.Context, entries []rdb.Entry) []rdb.Entry 
 		n++
 	}
 	if n > 0 {
-		telemetry.Skipped.Add(ctx, int64(n))
-		r.warner.warnf(ctx, "skipped", "group %s of %s delivered %d entries at or before %s again; they were read before and are skipped",
-			r.cfg.Group, r.stream, n, r.seen)
+		telemetry.Skipped.Add(ctx, int64(n), r.where)
+		r.log.WarnContext(ctx, "the group delivered entries again that were read before; they are skipped", "entries", n, "read_to", r.seen)
 	}
 	return entries[n:]
 }
@@ -129,8 +140,8 @@ func (r *reader) openGap(ctx context.Context, f rdb.Fetched, b *batch) {
 		r.rereadAs = fresh // most likely this reader's own fetch, whose reply was lost
 	}
 	if r.rereadAs == gap {
-		r.warner.warnf(ctx, "gap", "somebody else reads %s as group %s: it stands at %s, this job left it at %s; the entries between are read all the same",
-			r.stream, r.cfg.Group, f.Group.LastDelivered, r.seen)
+		r.log.WarnContext(ctx, "somebody else reads as this group; the entries that it took are read all the same",
+			"stands_at", f.Group.LastDelivered, "left_at", r.seen)
 	}
 	r.rereadTo, r.onlyPend, r.phase = f.Group.LastDelivered, false, rereading
 	if b.left() > 0 {

@@ -2,10 +2,14 @@ package sdf
 
 import (
 	"context"
+	"log/slog"
 	"math"
 	"time"
 
+	"example.com/beamredis/redisio/internal/logs"
 	"example.com/beamredis/redisio/internal/rdb"
+	"example.com/beamredis/redisio/internal/telemetry"
+	"example.com/beamredis/redisio/internal/tracing"
 	"example.com/beamredis/redisio/message"
 )
 
@@ -30,8 +34,11 @@ type reader struct {
 	hub    *hub
 	spot   *spot
 	acks   *ledger
-	warner warner
+	log    *slog.Logger
 	origin origins
+	spans  *tracing.Source // nil: the read is not traced
+	of     telemetry.Of
+	where  telemetry.Where
 
 	leased bool      // guarded by the memory's lock
 	usedAt time.Time // likewise
@@ -103,6 +110,8 @@ func (b *batch) left() int { return len(b.entries) - b.next }
 
 func newReader(client *rdb.Client, cfg *Config, stream string) *reader {
 	r := &reader{client: client, cfg: cfg, stream: stream, hub: hubOf(client), spot: &spot{stream: stream}, acks: newLedger(client, stream, cfg.Group)}
+	r.of = telemetry.Of{Stream: stream, Group: cfg.Group}
+	r.where, r.log = r.of.Where(), logs.Of(stream, cfg.Group)
 	r.held = newHolding(r)
 	r.clear()
 	return r

@@ -7,9 +7,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/log"
 	"github.com/cenkalti/backoff/v5"
 
+	"example.com/beamredis/redisio/internal/logs"
 	"example.com/beamredis/redisio/internal/rdb"
 )
 
@@ -27,11 +27,16 @@ type delivery[T any] struct {
 	// explain turns an error of the way to the server into one that helps.
 	explain  func(error) error
 	deadline time.Duration
+	// lose hears of the items that a bundle fails with; nil: nobody does.
+	lose func(items []T, attempts int, err error)
+	// flushes observes batches; nil: nobody does.
+	flushes *flushes
 
 	now   func() time.Time
 	sleep func(context.Context, time.Duration) error
 
-	warned time.Time // when it was last said that nothing gets through
+	began   time.Time // when the batch that is under way was first tried
+	attempt int       // how often it was
 
 	written, retries atomic.Int64
 }
@@ -77,12 +82,14 @@ func (e *LostError) Unwrap() error { return e.Cause }
 // order as long as try, of one destination's items, writes all or none that
 // meet a retryable error (see [rdb.Adder.Write]).
 func (d *delivery[T]) run(ctx context.Context, items []T) error {
-	start := d.now()
-	bundle := ctx
+	bundle, start, size := ctx, d.now(), len(items)
+	d.began = start
+	defer func() { d.flushes.observe(bundle, d.now().Sub(start), size) }()
 	ctx, cancel := context.WithDeadline(bundle, start.Add(d.deadline))
 	defer cancel()
 	waits := newRetryWaits()
 	for attempts := 1; ; attempts++ {
+		d.attempt = attempts
 		before := len(items)
 		left, cause, err := d.settle(items, d.try(ctx, items), attempts)
 		if err != nil || len(left) == 0 {
@@ -92,24 +99,22 @@ func (d *delivery[T]) run(ctx context.Context, items []T) error {
 		if len(left) == before && cause != nil {
 			d.warnOfRetries(bundle, lost)
 			if d.sleep(ctx, waits.NextBackOff()) != nil {
-				return giveUp(bundle, lost)
+				err := giveUp(bundle, lost)
+				d.lost(left, attempts, err)
+				return err
 			}
 		}
 		items = left
 	}
 }
 
-// warnEvery bounds how often a sink that tries again says so.
-const warnEvery = 10 * time.Second
-
 // warnOfRetries says that nothing gets through, before the deadline does.
 func (d *delivery[T]) warnOfRetries(ctx context.Context, lost *LostError) {
-	now := d.now()
-	if ctx.Err() != nil || !d.warned.IsZero() && now.Sub(d.warned) < warnEvery {
+	if ctx.Err() != nil {
 		return // a bundle that is given up will not try again
 	}
-	d.warned = now
-	log.Warnf(ctx, "write: will try again for %v: %v", (d.deadline - lost.Elapsed).Round(time.Second), lost)
+	logs.Log.WarnContext(ctx, "elements could not be written, and will be tried again", "destination", lost.Destination, "elements", lost.Count,
+		"attempts", lost.Attempts, "for", (d.deadline - lost.Elapsed).Round(time.Second), "error", lost.Cause)
 }
 
 // giveUp tells the end of the time from the end of the bundle.
@@ -138,17 +143,45 @@ func (d *delivery[T]) settle(items []T, errs []error, attempts int) (left []T, c
 		case classify(e) == rdb.ElementFault:
 			other, ok, err := d.bury(item, e, attempts)
 			if err != nil {
+				d.lost(append(left, unwritten(items[i+1:], errs[i+1:])...), attempts, err)
 				return nil, nil, err
 			}
 			if ok {
 				instead = append(instead, other)
 			}
 		default:
-			return nil, nil, fmt.Errorf("write to %s: %w", d.destination(item), d.explain(e))
+			err := fmt.Errorf("write to %s: %w", d.destination(item), d.explain(e))
+			d.lost(append(left, unwritten(items[i:], errs[i:])...), attempts, err)
+			return nil, nil, err
 		}
 	}
 	d.retries.Add(int64(len(left)))
 	return append(left, instead...), cause, nil
+}
+
+func (d *delivery[T]) lost(items []T, attempts int, err error) {
+	if d.lose != nil {
+		d.lose(items, attempts, err)
+	}
+}
+
+// beganOf is when an item that was tried attempts times was first tried; zero
+// for one that never was. Then it may be called beside run.
+func (d *delivery[T]) beganOf(attempts int) time.Time {
+	if attempts == 0 {
+		return time.Time{}
+	}
+	return d.began
+}
+
+// unwritten returns the items that have an error.
+func unwritten[T any](items []T, errs []error) (left []T) {
+	for i := range items {
+		if errs[i] != nil {
+			left = append(left, items[i])
+		}
+	}
+	return left
 }
 
 // classify says what an error of a write calls for. Where the time has run out

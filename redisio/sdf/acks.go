@@ -106,7 +106,8 @@ type ledger struct {
 	failed  leftovers     // for a later bundle
 	onEmit  []message.EntryID
 	sending bool
-	void    bool // the stream is another one now: there is nothing to acknowledge
+	void    bool  // the stream is another one now: there is nothing to acknowledge
+	refused error // the user may not acknowledge, which no later bundle changes
 }
 
 func newLedger(client *rdb.Client, stream, group string) *ledger {
@@ -148,6 +149,22 @@ func (l *ledger) takeFailed() leftovers {
 	f := l.failed
 	l.failed = leftovers{}
 	return f
+}
+
+// refusal is why nothing can be acknowledged, however often it is tried; nil:
+// nothing is known to stand against it.
+func (l *ledger) refusal() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.refused
+}
+
+func (l *ledger) refuse(err error) {
+	if rdb.IsNoPermission(err) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.refused = err
+	}
 }
 
 func (l *ledger) hasFailed() bool {
@@ -201,6 +218,7 @@ func (l *ledger) commit(ctx context.Context, rc *receipt) {
 		log.Warnf(ctx, "%d entries and %d ranges of %s stay pending until a later bundle is final: %v",
 			len(rc.claimed)+len(rc.others), len(rc.spans), l.stream, err)
 		l.giveUp(rc.leftovers())
+		l.refuse(err)
 	}
 }
 
@@ -269,6 +287,7 @@ func (l *ledger) sendOnEmit(ctx context.Context) {
 			telemetry.AckFailures.AddOutside(1)
 			log.Warnf(ctx, "%d emitted entries of %s stay pending until a later bundle is final: %v", len(ids), l.stream, err)
 			l.giveUp(leftovers{span: idRange{after: ids[0].Prev(), to: ids[len(ids)-1]}})
+			l.refuse(err)
 		}
 	}
 }

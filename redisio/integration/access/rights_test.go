@@ -120,6 +120,7 @@ func (w warden) refused() (objects []string) {
 type part struct {
 	name  string
 	needs []string // the parts that it adds to
+	keys  []string // patterns of keys that its scenario looks at beside its own
 	// prepare makes the server ready for one run.
 	prepare func(*testing.T, *redis.Client)
 	// scenario uses every right of the part.
@@ -140,7 +141,7 @@ func (p part) prove(t *testing.T, w warden, cfg redisio.Conn) {
 	cfg.Username, cfg.PasswordFile = docUser, writeFile(t, docPassword)
 	try := func(t *testing.T, rules []string) error {
 		w.t = t
-		w.grant(append(base[:len(base):len(base)], rules...))
+		w.grant(slices.Concat(base, rules, p.keys))
 		if p.prepare != nil {
 			p.prepare(t, w.servers[0])
 		}

@@ -53,7 +53,7 @@ func TestPingErrorsNameAddressAndMend(t *testing.T) {
 		"TLS to plain port":  {conn.Config{Addr: web.Listener.Addr().String(), TLS: true}, "the port does not speak TLS; use redis:// or the server's TLS port"},
 		"TLS to plain Redis": {conn.Config{Addr: plain.Addr(), TLS: true}, "no answer in time; a port without TLS stays silent, too (use redis://)"},
 		"own authority": {conn.Config{Addr: withTLS.addr, TLS: true},
-			"the server's certificate comes from an authority that this machine does not trust; add it to the system's roots"},
+			"the server's certificate comes from an authority that this machine does not trust; name its file by tls_ca, or add it to the system's roots"},
 		"not Redis": {conn.Config{Addr: web.Listener.Addr().String()}, "what answers there is not Redis; check host and port"},
 		"silent":    {conn.Config{Addr: listenSilently(t)}, "no answer in time; check host, port and firewall, and that the server does not hang"},
 	} {
@@ -87,7 +87,7 @@ func TestExplainTellsWhatItKnows(t *testing.T) {
 			"the user lacks a permission, grant it with ACL SETUSER: NOPERM User app has no permissions to run the 'xadd' command"},
 		{serverError("LOADING x"), "the server is still loading its data; try again when it is done"},
 		{serverError("ERR max number of clients reached"), "the server has no connection left for us; raise its maxclients or lower the pool size"},
-		{serverError("ERR unknown command 'AUTH', with args beginning with: 'app' 's3cr3t' "), "ERR unknown command 'AUTH'"},
+		{serverError("ERR unknown command 'AUTH', with args beginning with: 'app' 's3cr3t' "), "the server does not know a command; it may be a sentinel (use redis-sentinel://), or older than Redis 6.2: ERR unknown command 'AUTH'"},
 		{context.Canceled, "cancelled before the server answered"},
 		{errors.New("something else"), "something else"},
 	} {

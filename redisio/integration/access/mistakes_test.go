@@ -43,7 +43,7 @@ func expectErrors(t *testing.T, mistakes map[string]mistake) {
 func expectError(t *testing.T, cfg redisio.Conn, flag, want string) {
 	t.Helper()
 	got := run(t, nil, "--redis="+cfg.String(), "--exit_when_caught_up", flag)
-	lines := regexp.MustCompile(`(?m)^redis-to-redis: warning: .*\n`).ReplaceAllString(got.stderr, "") // that it will be tried again
+	lines := regexp.MustCompile(`(?m)^redis-to-redis: warn: .*\n`).ReplaceAllString(got.stderr, "") // that it will be tried again
 	if got.status != 1 || !regexp.MustCompile(`^redis-to-redis: `+want+`\n$`).MatchString(lines) {
 		t.Errorf("status %d, want 1, and %q:\n%s", got.status, want, got.stderr)
 	}
@@ -188,7 +188,7 @@ func TestAMissingRightIsOneLine(t *testing.T) {
 			load(t, admin)
 			must(t, admin.Do(t.Context(), words("acl", "setuser", docUser, rights(t)["Read"], rights(t)["Write"], right)...).Err())
 			got := run(t, nil, "--redis="+cfg.String(), "--start=earliest", "--exit_when_caught_up")
-			lines := regexp.MustCompile(`(?m)^redis-to-redis: warning: .*\n`).ReplaceAllString(got.stderr, "")
+			lines := regexp.MustCompile(`(?m)^redis-to-redis: warn: .*\n`).ReplaceAllString(got.stderr, "")
 			if got.status != 1 || !regexp.MustCompile(`^redis-to-redis: `+want+`\n$`).MatchString(lines) {
 				t.Errorf("%+v, want status 1 and %q", got, want)
 			}

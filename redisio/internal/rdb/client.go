@@ -44,10 +44,30 @@ func (c *Client) raw() redis.UniversalClient {
 	if conns := c.conns.Load(); conns != nil {
 		return *conns
 	}
-	conns := connect(c.cfg)
+	conns := connect(c.cfg, c.replace)
 	c.conns.Store(&conns)
 	time.AfterFunc(closeUnused, func() { c.closeIfUnused(closeUnused) })
 	return conns
+}
+
+// replace makes new connections in the place of those of before, which finish
+// what they are at.
+func (c *Client) replace(before redis.UniversalClient) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now := c.conns.Load(); now == nil || *now != before {
+		return
+	}
+	conns := connect(c.cfg, c.replace)
+	c.conns.Store(&conns)
+	time.AfterFunc(c.longestCommand(), func() { _ = before.Close() }) // there is nobody to tell
+}
+
+// longestBlock is more than any command is asked to block.
+const longestBlock = 10 * time.Second
+
+func (c *Client) longestCommand() time.Duration {
+	return longestBlock + c.cfg.DialTimeout + c.cfg.WriteTimeout + c.cfg.ReadTimeout
 }
 
 // closeIfUnused closes the connections if there was no command for so long, and

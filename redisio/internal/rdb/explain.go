@@ -98,7 +98,10 @@ const whyNoSentinel = "what answers there is no sentinel; use redis:// or rediss
 // explainSentinels looks at what the client says of each sentinel it asked.
 func explainSentinels(err error) string {
 	text := err.Error()
+	var file *FileError
 	switch {
+	case errors.As(err, &file):
+		return file.Error()
 	case errors.Is(err, redis.Nil), strings.Contains(text, redis.Nil.Error()):
 		return "the sentinels know no primary of that name; check the name after the slash in the URL"
 	case strings.Contains(text, "NOAUTH"):
@@ -119,6 +122,7 @@ func explainReply(err error) string {
 	if !ok {
 		return ""
 	}
+	text = strings.TrimPrefix(text, abortReason)
 	for _, r := range replyMends {
 		if !strings.HasPrefix(text, r.prefix) {
 			continue
@@ -158,10 +162,22 @@ func explainConnection(err error) string {
 	return ""
 }
 
+// handshakeEnd is the server's reason, if there is one.
+func handshakeEnd(err error) string {
+	var op *net.OpError
+	var alert tls.AlertError
+	switch {
+	case errors.As(err, &op) && op.Op == "remote error":
+		return op.Err.Error()
+	case errors.As(err, &alert):
+		return alert.Error()
+	}
+	return "without a reason"
+}
+
 func explainTLS(err error) string {
 	var (
 		record    tls.RecordHeaderError
-		alert     tls.AlertError
 		host      x509.HostnameError
 		authority x509.UnknownAuthorityError
 		cert      *tls.CertificateVerificationError
@@ -175,8 +191,8 @@ func explainTLS(err error) string {
 		return "the server's certificate comes from an authority that this machine does not trust; name its file by tls_ca, or add it to the system's roots"
 	case errors.As(err, &cert):
 		return "the server's certificate is not valid (" + cert.Err.Error() + ")"
-	case errors.As(err, &alert):
-		return "the server ended the TLS handshake (" + alert.Error() + "); it may want a client certificate (tls_cert, tls_key), or another one"
+	case isAlert(err), errors.As(err, new(*certificateError)):
+		return "the server ended the TLS handshake (" + handshakeEnd(err) + "); it may want a client certificate (tls_cert, tls_key), or another one"
 	}
 	return ""
 }

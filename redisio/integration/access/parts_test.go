@@ -3,6 +3,8 @@ package access_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -116,6 +118,15 @@ var parts = []part{
 		_, err = c.Incarnation(ctx, "in:0", "g", true)
 		return err
 	}},
+	{"Range (`ReadRange`)", []string{"Connection"}, nil, left, func(ctx context.Context, cfg redisio.Conn) error {
+		return readRange(ctx, cfg)
+	}},
+	{"Range with `WithGroupAtEnd`", []string{"Connection", "Range (`ReadRange`)"}, nil, func(t *testing.T, c *redis.Client) {
+		left(t, c)
+		must(t, c.XGroupSetID(t.Context(), "in:1", "g", "0").Err())
+	}, func(ctx context.Context, cfg redisio.Conn) error {
+		return readRange(ctx, cfg, redisio.WithGroupAtEnd("g"))
+	}},
 	{"Write", []string{"Connection"}, nil, fresh, func(ctx context.Context, cfg redisio.Conn) error {
 		return write(ctx, cfg, entries(20))
 	}},
@@ -162,6 +173,12 @@ var parts = []part{
 	}, writeHash(redisio.WithErrorStream("errors"))},
 }
 
+func readRange(ctx context.Context, cfg redisio.Conn, opts ...redisio.RangeOption) error {
+	p, s := beam.NewPipelineWithRoot()
+	redisio.ReadRange(s, cfg, redisio.Topic{Name: "in", Partitions: 2}, redisio.Earliest(), redisio.Latest(), opts...)
+	return runPipeline(ctx, p)
+}
+
 func writeHash(opts ...redisio.WriteOption) func(context.Context, redisio.Conn) error {
 	return func(ctx context.Context, cfg redisio.Conn) error {
 		p, s := beam.NewPipelineWithRoot()
@@ -175,6 +192,83 @@ func TestEachPartNeedsTheRightsInTheDocsAndNoOthers(t *testing.T) {
 	for _, p := range parts {
 		t.Run(p.name, func(t *testing.T) { p.prove(t, warden{servers: []*redis.Client{server.Client()}}, server.Config()) })
 	}
+}
+
+// TestAClusterNeedsTheRightsInTheDocsAndNoOthers: a stream that is about to move
+// to another node has ASKING sent to that.
+func TestAClusterNeedsTheRightsInTheDocsAndNoOthers(t *testing.T) {
+	c := redistest.StartCluster(t)
+	var clients []*redis.Client
+	for _, node := range c.Nodes() {
+		clients = append(clients, node.Client())
+	}
+	from := c.PrimaryOf("out:0")
+	to := c.PrimaryOf("out:1")
+	if from == to {
+		t.Fatal("both keys are on one node: the test needs others")
+	}
+	id := func(s *redistest.Server) string { return s.Client().Do(t.Context(), "cluster", "myid").Val().(string) }
+	slot := c.Client().ClusterKeySlot(t.Context(), "out:0").Val()
+	must(t, to.Client().Do(t.Context(), "cluster", "setslot", slot, "importing", id(from)).Err())
+	must(t, from.Client().Do(t.Context(), "cluster", "setslot", slot, "migrating", id(to)).Err())
+	p := part{"Connection to a cluster", []string{"Connection", "Write"}, nil, func(t *testing.T, _ *redis.Client) {
+		for _, s := range []*redistest.Server{from, to} {
+			must(t, s.Client().FlushAll(t.Context()).Err())
+		}
+	}, func(ctx context.Context, cfg redisio.Conn) error {
+		c, err := open(cfg)
+		if err != nil {
+			return err
+		}
+		return rdb.NewAdder(c).Write(ctx, []rdb.Add{{Stream: "out:0", Fields: []redisio.Field{{Name: "n", Value: "1"}}}})[0]
+	}}
+	p.prove(t, warden{servers: clients}, c.Config())
+}
+
+func TestReplicasNeedTheRightsInTheDocsAndNoOthers(t *testing.T) {
+	c := redistest.StartCluster(t)
+	var clients []*redis.Client
+	for _, node := range c.Nodes() {
+		clients = append(clients, node.Client())
+		eventually(t, "the node knows all replicas", func() bool {
+			slots, err := node.Client().ClusterSlots(t.Context()).Result()
+			return err == nil && !slices.ContainsFunc(slots, func(s redis.ClusterSlot) bool { return len(s.Nodes) < 2 })
+		})
+	}
+	must(t, c.PrimaryOf("in:0").Client().XAdd(t.Context(), &redis.XAddArgs{Stream: "in:0", ID: "1-1", Values: []string{"n", "1"}}).Err())
+	cfg := c.Config()
+	cfg.ReadFromReplicas = true
+	p := part{"Range from replicas of a cluster (`ReadFromReplicas`)", []string{"Connection", "Connection to a cluster", "Range (`ReadRange`)"}, nil, nil,
+		func(ctx context.Context, cfg redisio.Conn) error {
+			c, err := open(cfg)
+			if err != nil {
+				return err
+			}
+			page, err := c.PageFromReplica(ctx, "in:0", redisio.EntryID{}, redisio.EntryID{Ms: 1, Seq: 1}, 10)
+			if err == nil && len(page.Entries) != 1 {
+				err = fmt.Errorf("%d entries", len(page.Entries))
+			}
+			return err
+		}}
+	p.prove(t, warden{servers: clients}, cfg)
+}
+
+func TestSentinelsNeedTheRightsInTheDocsAndNoOthers(t *testing.T) {
+	s := redistest.StartSentinels(t)
+	var clients []*redis.Client
+	for _, sentinel := range s.Sentinels() {
+		clients = append(clients, sentinel.Client())
+	}
+	p := part{"Sentinels", nil, nil, nil, func(ctx context.Context, cfg redisio.Conn) error {
+		cfg.SentinelUsername, cfg.SentinelPasswordFile = cfg.Username, cfg.PasswordFile
+		cfg.Username, cfg.PasswordFile = "", ""
+		c, err := open(cfg)
+		if err != nil {
+			return err
+		}
+		return c.Ping(ctx)
+	}}
+	p.prove(t, warden{servers: clients}, s.Config())
 }
 
 func TestJSONNeedsTheRightsInTheDocsAndNoOthers(t *testing.T) {

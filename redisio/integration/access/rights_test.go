@@ -157,7 +157,7 @@ func (p part) prove(t *testing.T, w warden, cfg redisio.Conn) {
 		}
 	})
 	for _, right := range slices.Compact(slices.Sorted(slices.Values(own))) {
-		if right[0] != '+' && right[0] != '~' {
+		if !strings.ContainsRune("+~&", rune(right[0])) {
 			continue
 		}
 		if right[0] == '+' && slices.Contains(base, right) {
@@ -183,7 +183,7 @@ func (p part) without(t *testing.T, w warden, right string, spare bool, try func
 	err := try(t)
 	w.t = t
 	if !slices.ContainsFunc(w.refused(), func(object string) bool {
-		return right[0] == '~' && strings.HasPrefix(object, name) || right[0] == '+' && object == name
+		return right[0] == '~' && strings.HasPrefix(object, name) || object == name
 	}) {
 		t.Errorf("nobody asked for it: the server refused %v; error: %v", w.refused(), err)
 	}

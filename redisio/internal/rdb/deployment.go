@@ -37,20 +37,28 @@ func connect(cfg conn.Config, replace func(redis.UniversalClient)) redis.Univers
 		cluster.AddHook(watch)
 		return cluster
 	case conn.Sentinel:
-		var primary *redis.Client
-		if cfg.Credentials != "" {
-			// go-redis 9.23 has connections log in again for single servers and
-			// clusters only; its client for sentinels panics.
-			opts.CredentialsProviderContext = newSuccession(cfg, func() { replace(primary) }).credentials
-			opts.StreamingCredentialsProvider = nil
-		}
-		primary = redis.NewFailoverClient(opts.Failover())
-		primary.AddHook(honestErrors{})
-		return primary
+		return connectBySentinels(cfg, opts, replace)
 	}
 	single := redis.NewClient(opts.Simple())
 	single.AddHook(honestErrors{})
 	return single
+}
+
+// connectBySentinels makes a client of the primary, or of replicas where opts
+// say so.
+func connectBySentinels(cfg conn.Config, opts *redis.UniversalOptions, replace func(redis.UniversalClient)) *redis.Client {
+	var server *redis.Client
+	if cfg.Credentials != "" {
+		// go-redis 9.23 has connections log in again for single servers and
+		// clusters only; its client for sentinels panics.
+		opts.CredentialsProviderContext = newSuccession(cfg, func() { replace(server) }).credentials
+		opts.StreamingCredentialsProvider = nil
+	}
+	failover := opts.Failover()
+	failover.ReplicaOnly = opts.ReadOnly
+	server = redis.NewFailoverClient(failover)
+	server.AddHook(honestErrors{})
+	return server
 }
 
 func clusterOptions(opts *redis.UniversalOptions) *redis.ClusterOptions {

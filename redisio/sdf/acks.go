@@ -114,7 +114,8 @@ type ledger struct {
 	onEmit  []message.EntryID
 	traced  []*tracing.Waiting // of onEmit
 	sending bool
-	void    bool // the stream is another one now: there is nothing to acknowledge
+	void    bool  // the stream is another one now: there is nothing to acknowledge
+	refused error // the user may not acknowledge, which no later bundle changes
 }
 
 func newLedger(client *rdb.Client, stream, group string) *ledger {
@@ -166,6 +167,22 @@ func (l *ledger) takeFailed() leftovers {
 	f := l.failed
 	l.failed = leftovers{}
 	return f
+}
+
+// refusal is why nothing can be acknowledged, however often it is tried; nil:
+// nothing is known to stand against it.
+func (l *ledger) refusal() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.refused
+}
+
+func (l *ledger) refuse(err error) {
+	if rdb.IsNoPermission(err) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.refused = err
+	}
 }
 
 func (l *ledger) hasFailed() bool {
@@ -222,6 +239,7 @@ func (l *ledger) commit(ctx context.Context, rc *receipt) {
 		l.log.WarnContext(ctx, "entries stay pending until a later bundle is final: they could not be acknowledged",
 			"entries", len(rc.claimed)+len(rc.others), "ranges", len(rc.spans), "error", err)
 		l.giveUp(rc.leftovers())
+		l.refuse(err)
 	}
 }
 
@@ -300,6 +318,7 @@ func (l *ledger) sendOnEmit(ctx context.Context) {
 			telemetry.AckFailures.AddOutside(ctx, 1, l.where)
 			l.log.WarnContext(ctx, "entries stay pending until a later bundle is final: they could not be acknowledged", "entries", len(ids), "error", err)
 			l.giveUp(leftovers{span: idRange{after: ids[0].Prev(), to: ids[len(ids)-1]}, count: int64(len(ids))})
+			l.refuse(err)
 		}
 	}
 }

@@ -24,6 +24,7 @@ func (fn *ReadFn) CreateInitialRestriction(ctx context.Context, part topic.Parti
 	first := beginning{client: client, cfg: &fn.Config, part: part}
 	err = client.Retry(ctx, func(ctx context.Context) (err error) {
 		rest, err = first.restriction(ctx)
+		err = client.Explained(err)
 		first.warnOfRefusal(ctx, err)
 		return err
 	})

@@ -184,6 +184,7 @@ func reject(ctx context.Context, client *rdb.Client, cfg *Config, where telemetr
 // outOfReach decides what an error of Redis means: the turn ends early while
 // there is hope, and fails when there is none.
 func (t *turn) outOfReach(ctx context.Context, err error) error {
+	err = t.r.client.Explained(err)
 	if ctx.Err() != nil || rdb.Classify(err) != rdb.Retryable {
 		return err
 	}

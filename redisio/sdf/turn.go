@@ -63,6 +63,9 @@ const minTurn = 50 * time.Millisecond
 // run reads and emits until the turn is full, nothing more comes, or the read
 // is over. It reports whether the read has ended for good.
 func (t *turn) run(ctx context.Context) (ended bool, err error) {
+	if err := t.r.acks.refusal(); err != nil {
+		return false, t.outOfReach(ctx, err)
+	}
 	t.started = time.Now()
 	peers := t.r.hub.visit(t.r.spot, &t.scope.thread)
 	t.until = t.started.Add(max(minTurn, t.cfg.BundleTime/time.Duration(max(1, peers))))

@@ -27,6 +27,8 @@ type Client struct {
 	used  atomic.Int64 // when, in ns since the Unix epoch
 	mu    sync.Mutex   // guards the making and closing of conns
 	conns atomic.Pointer[redis.UniversalClient]
+
+	replicas replicaConns
 }
 
 // closeUnused is after how long without a command connections are closed. It is
@@ -44,10 +46,30 @@ func (c *Client) raw() redis.UniversalClient {
 	if conns := c.conns.Load(); conns != nil {
 		return *conns
 	}
-	conns := connect(c.cfg)
+	conns := connect(c.cfg, c.replace)
 	c.conns.Store(&conns)
 	time.AfterFunc(closeUnused, func() { c.closeIfUnused(closeUnused) })
 	return conns
+}
+
+// replace makes new connections in the place of those of before, which finish
+// what they are at.
+func (c *Client) replace(before redis.UniversalClient) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now := c.conns.Load(); now == nil || *now != before {
+		return
+	}
+	conns := connect(c.cfg, c.replace)
+	c.conns.Store(&conns)
+	time.AfterFunc(c.longestCommand(), func() { _ = before.Close() }) // there is nobody to tell
+}
+
+// longestBlock is more than any command is asked to block.
+const longestBlock = 10 * time.Second
+
+func (c *Client) longestCommand() time.Duration {
+	return longestBlock + c.cfg.DialTimeout + c.cfg.WriteTimeout + c.cfg.ReadTimeout
 }
 
 // closeIfUnused closes the connections if there was no command for so long, and
@@ -64,17 +86,18 @@ func (c *Client) closeIfUnused(after time.Duration) {
 		return
 	}
 	c.conns.Store(nil)
-	_ = (*conns).Close() // there is nobody to tell
+	_ = errors.Join((*conns).Close(), c.replicas.close()) // there is nobody to tell
 }
 
 // close closes the connections for good: until somebody uses the client again.
 func (c *Client) close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	err := c.replicas.close()
 	if conns := c.conns.Swap(nil); conns != nil {
-		return (*conns).Close()
+		err = errors.Join(err, (*conns).Close())
 	}
-	return nil
+	return err
 }
 
 // registryKey separates configurations that differ in the literal password
@@ -121,6 +144,9 @@ func CloseAll() error {
 
 // String names the deployment without secrets.
 func (c *Client) String() string { return c.cfg.String() }
+
+// GoString keeps a literal password out of %#v.
+func (c *Client) GoString() string { return "rdb.Client(" + c.String() + ")" }
 
 // Ping reports whether the server can be reached and lets us in. Its error is
 // one line that names the address and the likely mend.

@@ -21,8 +21,9 @@ const (
 )
 
 // connect makes the client of a deployment. It expects cfg with its defaults
-// filled in, and does not connect yet.
-func connect(cfg conn.Config) redis.UniversalClient {
+// filled in, and does not connect yet. replace is called where the client's
+// connections are to be replaced by those of a new one.
+func connect(cfg conn.Config, replace func(redis.UniversalClient)) redis.UniversalClient {
 	opts := options(cfg)
 	switch cfg.Mode {
 	case conn.Cluster:
@@ -36,13 +37,28 @@ func connect(cfg conn.Config) redis.UniversalClient {
 		cluster.AddHook(watch)
 		return cluster
 	case conn.Sentinel:
-		primary := redis.NewFailoverClient(opts.Failover())
-		primary.AddHook(honestErrors{})
-		return primary
+		return connectBySentinels(cfg, opts, replace)
 	}
 	single := redis.NewClient(opts.Simple())
 	single.AddHook(honestErrors{})
 	return single
+}
+
+// connectBySentinels makes a client of the primary, or of replicas where opts
+// say so.
+func connectBySentinels(cfg conn.Config, opts *redis.UniversalOptions, replace func(redis.UniversalClient)) *redis.Client {
+	var server *redis.Client
+	if cfg.Credentials != "" {
+		// go-redis 9.23 has connections log in again for single servers and
+		// clusters only; its client for sentinels panics.
+		opts.CredentialsProviderContext = newSuccession(cfg, func() { replace(server) }).credentials
+		opts.StreamingCredentialsProvider = nil
+	}
+	failover := opts.Failover()
+	failover.ReplicaOnly = opts.ReadOnly
+	server = redis.NewFailoverClient(failover)
+	server.AddHook(honestErrors{})
+	return server
 }
 
 func clusterOptions(opts *redis.UniversalOptions) *redis.ClusterOptions {

@@ -174,15 +174,21 @@ func isConnectionError(err error) bool {
 			return true
 		}
 	}
-	var alert tls.AlertError
-	if errors.As(err, &alert) {
-		return false // a refused certificate comes as a net.OpError
+	if isAlert(err) {
+		return false
 	}
 	var opErr *net.OpError
 	var dnsErr *net.DNSError
 	var netErr net.Error
 	return errors.As(err, &opErr) || errors.As(err, &dnsErr) ||
 		errors.As(err, &netErr) && netErr.Timeout() && !errors.Is(netErr, context.DeadlineExceeded)
+}
+
+// isAlert finds what the server says of the TLS handshake, such as that it
+// refuses a certificate. Package tls hides its type in a net.OpError.
+func isAlert(err error) bool {
+	var op *net.OpError
+	return errors.As(err, new(tls.AlertError)) || errors.As(err, &op) && op.Op == "remote error"
 }
 
 var brokenConnection = []error{

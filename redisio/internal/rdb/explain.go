@@ -53,12 +53,23 @@ func Explain(err error, addr string) error {
 	return &UnusableError{Addr: addr, Why: why, Err: err}
 }
 
+// Explained is err with what the connection's configuration has to do with it,
+// if that is known, and else err as it is. Its class stays.
+func (c *Client) Explained(err error) error {
+	var mend *UnusableError
+	if explained := c.explain(err); errors.As(explained, &mend) && mend.Why != err.Error() {
+		return explained
+	}
+	return err
+}
+
 // replyMends says what helps against an error reply; a trailing colon asks for
 // the server's own text.
 var replyMends = []struct{ prefix, mend string }{
 	{"WRONGPASS", "wrong user or password; check the user in the URL and what password_env or password_file refers to"},
 	{"NOAUTH", "the server wants a password; name it by password_env or password_file"},
 	{"NOPERM", "the user lacks a permission, grant it with ACL SETUSER:"},
+	{"ERR unknown command", "the server does not know a command; it may be a sentinel (use redis-sentinel://), or older than Redis 6.2:"},
 	{"LOADING", "the server is still loading its data; try again when it is done"},
 	{"ERR max number of clients", "the server has no connection left for us; raise its maxclients or lower the pool size"},
 	{"ERR DB index is out of range", "there is no such database; check the number at the end of the URL"},
@@ -87,7 +98,10 @@ const whyNoSentinel = "what answers there is no sentinel; use redis:// or rediss
 // explainSentinels looks at what the client says of each sentinel it asked.
 func explainSentinels(err error) string {
 	text := err.Error()
+	var file *FileError
 	switch {
+	case errors.As(err, &file):
+		return file.Error()
 	case errors.Is(err, redis.Nil), strings.Contains(text, redis.Nil.Error()):
 		return "the sentinels know no primary of that name; check the name after the slash in the URL"
 	case strings.Contains(text, "NOAUTH"):
@@ -108,6 +122,7 @@ func explainReply(err error) string {
 	if !ok {
 		return ""
 	}
+	text = strings.TrimPrefix(text, abortReason)
 	for _, r := range replyMends {
 		if !strings.HasPrefix(text, r.prefix) {
 			continue
@@ -147,10 +162,22 @@ func explainConnection(err error) string {
 	return ""
 }
 
+// handshakeEnd is the server's reason, if there is one.
+func handshakeEnd(err error) string {
+	var op *net.OpError
+	var alert tls.AlertError
+	switch {
+	case errors.As(err, &op) && op.Op == "remote error":
+		return op.Err.Error()
+	case errors.As(err, &alert):
+		return alert.Error()
+	}
+	return "without a reason"
+}
+
 func explainTLS(err error) string {
 	var (
 		record    tls.RecordHeaderError
-		alert     tls.AlertError
 		host      x509.HostnameError
 		authority x509.UnknownAuthorityError
 		cert      *tls.CertificateVerificationError
@@ -159,13 +186,13 @@ func explainTLS(err error) string {
 	case errors.As(err, &record):
 		return "the port does not speak TLS; use redis:// or the server's TLS port"
 	case errors.As(err, &host):
-		return "the server's certificate is for another host name; use a name that it lists (" + host.Error() + ")"
+		return "the server's certificate is for another host name; use a name that it lists, in the URL or as tls_server_name (" + host.Error() + ")"
 	case errors.As(err, &authority):
-		return "the server's certificate comes from an authority that this machine does not trust; add it to the system's roots"
+		return "the server's certificate comes from an authority that this machine does not trust; name its file by tls_ca, or add it to the system's roots"
 	case errors.As(err, &cert):
 		return "the server's certificate is not valid (" + cert.Err.Error() + ")"
-	case errors.As(err, &alert):
-		return "the server ended the TLS handshake (" + alert.Error() + "); it may want a client certificate"
+	case isAlert(err), errors.As(err, new(*certificateError)):
+		return "the server ended the TLS handshake (" + handshakeEnd(err) + "); it may want a client certificate (tls_cert, tls_key), or another one"
 	}
 	return ""
 }

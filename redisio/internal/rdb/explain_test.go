@@ -37,7 +37,7 @@ func pingError(t *testing.T, cfg conn.Config) string {
 
 func TestPingErrorsNameAddressAndMend(t *testing.T) {
 	plain := redistest.Start(t, redistest.Password("x"))
-	withTLS := startTLS(t)
+	withTLS := redistest.Start(t, redistest.TLS(redistest.NewCertificates(t)))
 	web := httptest.NewServer(http.NotFoundHandler())
 	defer web.Close()
 	for name, tc := range map[string]struct {
@@ -49,11 +49,11 @@ func TestPingErrorsNameAddressAndMend(t *testing.T) {
 		"wrong password": {conn.Config{Addr: plain.Addr(), Password: "no"}, "wrong user or password; check the user in the URL and what password_env or password_file refers to"},
 		"no such database": {conn.Config{Addr: plain.Addr(), PasswordFile: plain.Config().PasswordFile, DB: 99},
 			"there is no such database; check the number at the end of the URL"},
-		"plain to TLS port":  {conn.Config{Addr: withTLS.addr}, "the server closed the connection; a port that expects TLS does so (use rediss://), and so does a server out of connections"},
+		"plain to TLS port":  {conn.Config{Addr: withTLS.Addr()}, "the server closed the connection; a port that expects TLS does so (use rediss://), and so does a server out of connections"},
 		"TLS to plain port":  {conn.Config{Addr: web.Listener.Addr().String(), TLS: true}, "the port does not speak TLS; use redis:// or the server's TLS port"},
 		"TLS to plain Redis": {conn.Config{Addr: plain.Addr(), TLS: true}, "no answer in time; a port without TLS stays silent, too (use redis://)"},
-		"own authority": {conn.Config{Addr: withTLS.addr, TLS: true},
-			"the server's certificate comes from an authority that this machine does not trust; add it to the system's roots"},
+		"own authority": {conn.Config{Addr: withTLS.Addr(), TLS: true},
+			"the server's certificate comes from an authority that this machine does not trust; name its file by tls_ca, or add it to the system's roots"},
 		"not Redis": {conn.Config{Addr: web.Listener.Addr().String()}, "what answers there is not Redis; check host and port"},
 		"silent":    {conn.Config{Addr: listenSilently(t)}, "no answer in time; check host, port and firewall, and that the server does not hang"},
 	} {
@@ -87,7 +87,7 @@ func TestExplainTellsWhatItKnows(t *testing.T) {
 			"the user lacks a permission, grant it with ACL SETUSER: NOPERM User app has no permissions to run the 'xadd' command"},
 		{serverError("LOADING x"), "the server is still loading its data; try again when it is done"},
 		{serverError("ERR max number of clients reached"), "the server has no connection left for us; raise its maxclients or lower the pool size"},
-		{serverError("ERR unknown command 'AUTH', with args beginning with: 'app' 's3cr3t' "), "ERR unknown command 'AUTH'"},
+		{serverError("ERR unknown command 'AUTH', with args beginning with: 'app' 's3cr3t' "), "the server does not know a command; it may be a sentinel (use redis-sentinel://), or older than Redis 6.2: ERR unknown command 'AUTH'"},
 		{context.Canceled, "cancelled before the server answered"},
 		{errors.New("something else"), "something else"},
 	} {

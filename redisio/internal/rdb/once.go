@@ -103,7 +103,7 @@ local older = try('EXISTS', before) == 1
 local function refuse(i, text)
   for j = 1, #added do try('XDEL', stream, added[j]) end
   for j = 1, #members do try('SREM', window, members[j]) end
-  return {'error', i, words(text)}
+  return {'error', i, text}
 end
 local at, last = first + 5*marks, #ARGV
 while at <= last do
@@ -113,7 +113,7 @@ while at <= last do
     looked = true
     known = older and try('SISMEMBER', before, member) == 1
     if not known then
-      local new = redis.pcall('SADD', window, member)
+      local new = ask('SADD', window, member)
       if type(new) == 'table' then return refuse(0, new.err) end
       known = new == 0
       if not known then members[#members+1] = member end
@@ -123,7 +123,7 @@ while at <= last do
     repeated = repeated + 1
     ids[entry] = ''
   else
-    local id = redis.pcall('XADD', stream, '*', unpack(ARGV, at+2, at+1+n))
+    local id = ask('XADD', stream, '*', unpack(ARGV, at+2, at+1+n))
     if type(id) == 'table' then return refuse(entry, id.err) end
     added[#added+1] = id
     ids[entry] = id
@@ -133,7 +133,7 @@ end
 for i = 1, marks do
   local key, a = KEYS[3+i], first + 5*(i-1)
   if ARGV[a+2] ~= '' then
-    local set = i == 1 and redis.pcall or try
+    local set = i == 1 and ask or try
     local r = set('HSET', key, 'v', ARGV[a+1], ARGV[a+2], ARGV[a+3])
     if type(r) == 'table' then return refuse(0, r.err) end
     if ARGV[a+4] ~= '' then try('HDEL', key, ARGV[a+4]) end

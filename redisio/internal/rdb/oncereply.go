@@ -71,8 +71,12 @@ func parseRefusal(reply []any) OnceReply {
 var errForeignKey = errors.New("a key that begins with beamredis: and is this library's own holds something else")
 
 // refusal is the reply for an error. One about a companion key is no entry's
-// fault, and must not look like it.
+// fault, and must not look like it. That the user may not touch such a key, the
+// server tells without its name.
 func refusal(err error, at int) OnceReply {
+	if at < 0 && IsNoPermission(err) {
+		err = fmt.Errorf("%w (the keys are the stream and those that begin with beamredis:)", err)
+	}
 	if at < 0 && IsWrongType(err) {
 		err = fmt.Errorf("%w (%s)", errForeignKey, err.Error())
 	}

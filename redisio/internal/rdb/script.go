@@ -6,14 +6,15 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// script is a Lua script that is sent by its digest. It calls Redis by pcall or
-// by try alone: on Redis 6.2 an error that redis.call raises is wrapped into
-// one of the script's own, which the classifier would not know.
+// script is a Lua script that is sent by its digest. It calls Redis by ask or by
+// try alone: on Redis 6.2 an error that redis.call raises is wrapped into one of
+// the script's own, which the classifier would not know, and Redis 7 does not
+// tell which command of a script the user lacks the permission for.
 type script struct{ src, sha string }
 
-// newScript makes a script of the body of a function. try(...) in it is
-// redis.pcall(...), and ends the script with an error as the server gave it;
-// words(err) is the text of such an error where it is caught.
+// newScript makes a script of the body of a function. ask(...) in it is
+// redis.pcall(...), with an error as the server gives it outside of scripts;
+// try(...) ends the script with that error.
 func newScript(body string) script {
 	// Redis 6.2 puts its place in the script, and the "-" of the protocol, before
 	// an error of its own. A Lua error carries a text on some servers and a table
@@ -21,11 +22,22 @@ func newScript(body string) script {
 	src := `local function words(err)
   return (string.gsub(string.gsub(err, '^@user_script: %d+: ', ''), '^%-', ''))
 end
-local refused
-local function try(...)
+local function ask(...)
   local r = redis.pcall(...)
   if type(r) == 'table' and r.err then
-    refused = {err = words(r.err)}
+    r = {err = words(r.err)}
+    if string.find(r.err, 'The user executing the script', 1, true) then
+      local command, key = ...
+      r.err = 'NOPERM ' .. command .. ' ' .. key .. ': ' .. string.gsub(r.err, '^%u+ ', '')
+    end
+  end
+  return r
+end
+local refused
+local function try(...)
+  local r = ask(...)
+  if type(r) == 'table' and r.err then
+    refused = r
     error(refused.err)
   end
   return r

@@ -1,6 +1,7 @@
 package rdb
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -15,7 +16,7 @@ func TestNoScriptRaisesAnErrorOfItsOwn(t *testing.T) {
 		"setHash": setHash, "replaceHash": replaceHash, "setJSON": setJSON,
 	} {
 		if strings.Contains(s.src, "redis.call(") {
-			t.Errorf("%s calls redis.call: want try, or redis.pcall", name)
+			t.Errorf("%s calls redis.call: want try, or ask", name)
 		}
 	}
 }
@@ -34,5 +35,17 @@ func TestAScriptsErrorIsTheServersOwn(t *testing.T) {
 	_, err := c.run(t.Context(), newScript(` return nothing.there `), "text")
 	if err == nil || !strings.Contains(err.Error(), "ERR in a script: ") || Classify(err) != Fatal {
 		t.Errorf("error %v, want a fatal one that says that it is the script's", err)
+	}
+}
+
+func TestAScriptsErrorNamesTheRightThatIsMissing(t *testing.T) {
+	server := redistest.Start(t, redistest.User("app", "pw", "+@all", "~*", "-hget"))
+	c := sharedClient(t, server)
+	for _, body := range []string{` return try('HGET', KEYS[1], 'f') `, ` return {ask('HGET', KEYS[1], 'f').err} `} {
+		reply, err := c.run(t.Context(), newScript(body), "k")
+		text := fmt.Sprint(err, reply)
+		if !strings.Contains(text, "NOPERM") || !strings.Contains(strings.ToLower(text), "hget") || err != nil && !IsNoPermission(err) {
+			t.Errorf("%s: %s, want NOPERM with the name of the command", body, text)
+		}
 	}
 }

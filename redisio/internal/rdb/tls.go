@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"example.com/beamredis/redisio/conn"
@@ -19,9 +20,14 @@ import (
 func dialTLS(cfg conn.Config) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	dialer := net.Dialer{Timeout: cfg.DialTimeout}
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		config, err := tlsConfig(cfg, addr)
+		config, pair, err := tlsConfig(cfg, addr)
 		if err != nil {
 			return nil, err
+		}
+		c := &certifiedConn{}
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			c.asked = true
+			return pair, nil
 		}
 		raw, err := dialer.DialContext(ctx, network, addr)
 		if err != nil {
@@ -30,7 +36,10 @@ func dialTLS(cfg conn.Config) func(ctx context.Context, network, addr string) (n
 		secure := tls.Client(raw, config)
 		if err := shakeHands(ctx, secure, cfg.DialTimeout); err != nil {
 			_ = raw.Close()
-			return nil, err
+			return nil, c.ofCertificate(err)
+		}
+		if c.Conn = secure; c.asked {
+			return c, nil
 		}
 		return secure, nil
 	}
@@ -49,7 +58,48 @@ func shakeHands(ctx context.Context, c *tls.Conn, timeout time.Duration) error {
 	return c.SetDeadline(time.Time{})
 }
 
-func tlsConfig(cfg conn.Config, addr string) (*tls.Config, error) {
+// certifiedConn is a connection to a server that asked for a certificate. With
+// TLS 1.3 the server looks at it after the handshake, so that a refusal is met
+// by the first read or write, and not always with its reason.
+type certifiedConn struct {
+	*tls.Conn
+	asked    bool
+	accepted atomic.Bool // the server has sent something
+}
+
+func (c *certifiedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 0 && !c.accepted.Load() {
+		c.accepted.Store(true)
+	}
+	return n, c.ofCertificate(err)
+}
+
+func (c *certifiedConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	return n, c.ofCertificate(err)
+}
+
+// ofCertificate says of a connection that ends before its first reply that the
+// certificate may be why.
+func (c *certifiedConn) ofCertificate(err error) error {
+	var netErr net.Error
+	if err == nil || !c.asked || c.accepted.Load() || errors.As(err, &netErr) && netErr.Timeout() {
+		return err
+	}
+	return &certificateError{err}
+}
+
+// certificateError has the class of its cause: an alert stays, a connection that
+// broke off is tried again.
+type certificateError struct{ err error }
+
+func (e *certificateError) Error() string { return e.err.Error() }
+func (e *certificateError) Unwrap() error { return e.err }
+
+// tlsConfig returns the client's certificate beside the rest; without one, it
+// is an empty one.
+func tlsConfig(cfg conn.Config, addr string) (*tls.Config, *tls.Certificate, error) {
 	config := &tls.Config{
 		MinVersion:         tls.VersionTLS12,
 		ServerName:         cfg.TLSServerName,
@@ -58,28 +108,29 @@ func tlsConfig(cfg conn.Config, addr string) (*tls.Config, error) {
 	if config.ServerName == "" {
 		host, _, err := net.SplitHostPort(addr)
 		if err != nil {
-			return nil, fmt.Errorf("redis at %s: %w", addr, err)
+			return nil, nil, fmt.Errorf("redis at %s: %w", addr, err)
 		}
 		config.ServerName = host
 	}
 	if cfg.TLSCA != "" {
 		pem, err := os.ReadFile(cfg.TLSCA)
 		if err != nil {
-			return nil, &FileError{"file of authorities", "tls_ca", cfg.TLSCA, err}
+			return nil, nil, &FileError{"file of authorities", "tls_ca", cfg.TLSCA, err}
 		}
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, &FileError{"file of authorities", "tls_ca", cfg.TLSCA, errors.New("it holds no certificate in PEM form")}
+			return nil, nil, &FileError{"file of authorities", "tls_ca", cfg.TLSCA, errors.New("it holds no certificate in PEM form")}
 		}
 	}
+	pair := tls.Certificate{}
 	if cfg.TLSCert != "" {
-		pair, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
+		var err error
+		pair, err = tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
 		if err != nil {
-			return nil, &FileError{"client certificate", "tls_cert, tls_key", cfg.TLSCert + " with " + cfg.TLSKey, err}
+			return nil, nil, &FileError{"client certificate", "tls_cert, tls_key", cfg.TLSCert + " with " + cfg.TLSKey, err}
 		}
-		config.Certificates = []tls.Certificate{pair}
 	}
-	return config, nil
+	return config, &pair, nil
 }
 
 // FileError says that a file with certificates cannot be used on this worker.

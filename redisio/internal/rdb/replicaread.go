@@ -1,0 +1,132 @@
+package rdb
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"example.com/beamredis/redisio/conn"
+	"example.com/beamredis/redisio/message"
+)
+
+// avoidReplicas is for how long replicas are left alone after one has failed:
+// one that hangs costs its caller the timeout of a read.
+const avoidReplicas = 10 * time.Second
+
+// replicaConns are connections to replicas, made when they are first needed.
+type replicaConns struct {
+	mu     sync.Mutex
+	conns  redis.UniversalClient
+	failed time.Time
+}
+
+func (r *replicaConns) usable() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.failed.IsZero() || time.Since(r.failed) > avoidReplicas
+}
+
+func (r *replicaConns) avoid() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.failed = time.Now()
+}
+
+func (r *replicaConns) get(make func() redis.UniversalClient) redis.UniversalClient {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.conns == nil {
+		r.conns = make()
+	}
+	return r.conns
+}
+
+// drop forgets connections that others are to take the place of.
+func (r *replicaConns) drop(conns redis.UniversalClient) (was bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if was = r.conns == conns; was {
+		r.conns = nil
+	}
+	return was
+}
+
+func (r *replicaConns) close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	conns := r.conns
+	if r.conns = nil; conns == nil {
+		return nil
+	}
+	return conns.Close()
+}
+
+// PageFromReplica is [Client.RangePage], which a replica answers if the
+// configuration allows it and the replica is sure to have the whole page: a
+// replica's stream is a beginning of its primary's, so that a full page is
+// whole, and a shorter one is if the replica has come as far as to. In all other
+// cases (it lags, it fails, there is none) the primary answers.
+func (c *Client) PageFromReplica(ctx context.Context, stream string, after, to message.EntryID, count int) (Page, error) {
+	if c.cfg.ReadFromReplicas && after != message.MaxID && c.replicas.usable() {
+		p, whole, err := c.replicaPage(ctx, stream, after, to, count)
+		if err == nil && whole {
+			return p, nil
+		}
+		if err != nil && ctx.Err() == nil {
+			c.replicas.avoid()
+			slog.DebugContext(ctx, "a replica did not answer, the primary is asked", "component", "beamredis", "stream", stream, "error", c.Explained(err))
+		}
+	}
+	return c.RangePage(ctx, stream, after, to, count)
+}
+
+func (c *Client) replicaPage(ctx context.Context, stream string, after, to message.EntryID, count int) (p Page, whole bool, err error) {
+	replica, err := c.replicaOf(ctx, stream)
+	if err != nil {
+		return Page{}, false, err
+	}
+	pipe := replica.TxPipeline()
+	state := redis.NewRawCmd(ctx, "xinfo", "stream", stream)
+	_ = pipe.Process(ctx, state)
+	if p, err = rangePage(ctx, pipe, stream, after, to, count); err != nil {
+		return Page{}, false, err
+	}
+	st, err := parseStreamState(state)
+	return p, len(p.Entries) >= count || st.Exists && !st.LastGenerated.Less(to), err
+}
+
+// replicaOf returns the client of a replica of the node that has key. Where
+// there is none it is the primary's.
+func (c *Client) replicaOf(ctx context.Context, key string) (*redis.Client, error) {
+	c.raw() // which looks after the end of both
+	switch conns := c.replicas.get(c.connectReplicas).(type) {
+	case *redis.Client:
+		return conns, nil
+	case *redis.ClusterClient:
+		replica, err := conns.SlaveForKey(ctx, key)
+		if err != nil {
+			return nil, fmt.Errorf("find a replica of %s: %w", key, err)
+		}
+		return replica, nil
+	}
+	return nil, fmt.Errorf("%v has no replicas", c)
+}
+
+func (c *Client) connectReplicas() redis.UniversalClient {
+	opts := options(c.cfg)
+	opts.ReadOnly = true
+	if c.cfg.Mode == conn.Sentinel {
+		return connectBySentinels(c.cfg, opts, func(before redis.UniversalClient) {
+			if c.replicas.drop(before) {
+				time.AfterFunc(c.longestCommand(), func() { _ = before.Close() }) // there is nobody to tell
+			}
+		})
+	}
+	cluster := redis.NewClusterClient(clusterOptions(opts))
+	cluster.OnNewNode(func(node *redis.Client) { node.AddHook(honestErrors{cluster: true}) })
+	return cluster
+}

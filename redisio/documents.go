@@ -101,7 +101,8 @@ func documentConfig(s beam.Scope, c Conn, format sinks.Format, write string, tak
 
 // sharedOptions are those that documents have in common with streams.
 var sharedOptions = []string{
-	"WithBatchBytes", "WithBatchCount", "WithErrorStream", "WithFlushAtBundleEnd", "WithFlushConcurrency", "WithFlushInterval", "WithWriteRetry",
+	"WithBatchBytes", "WithBatchCount", "WithErrorStream", "WithFlushAtBundleEnd", "WithFlushConcurrency", "WithFlushInterval",
+	"WithServiceName", "WithTracing", "WithWriteRetry",
 }
 
 // shareOptions sets what documents have in common with streams, and refuses
@@ -115,6 +116,6 @@ func shareOptions(cfg *sinks.DocumentConfig, write string, opts []WriteOption) (
 		}
 		errs = append(errs, o.applyWrite(&shared))
 	}
-	cfg.Batch, cfg.ErrorStream, cfg.Concurrency = shared.Batch, shared.ErrorStream, shared.Concurrency
+	cfg.Batch, cfg.ErrorStream, cfg.Concurrency, cfg.Trace = shared.Batch, shared.ErrorStream, shared.Concurrency, shared.Trace
 	return append(errs, checkFlush(cfg.Batch))
 }

@@ -37,6 +37,7 @@ import (
 	"example.com/beamredis/redisio/conn"
 	"example.com/beamredis/redisio/internal/finalize"
 	"example.com/beamredis/redisio/internal/rdb"
+	"example.com/beamredis/redisio/internal/telemetry"
 	"example.com/beamredis/redisio/message"
 	"example.com/beamredis/redisio/sdf"
 	"example.com/beamredis/redisio/sinks"
@@ -112,9 +113,14 @@ func CheckJSON(ctx context.Context, c Conn) error {
 }
 
 // Drain waits until the acknowledgements that are due in this process have
-// been carried out, or ctx ends. Call it after the pipeline has run, where the
-// worker runs in the submitting process (Prism, LOOPBACK).
-func Drain(ctx context.Context) error { return finalize.Drain(ctx) }
+// been carried out, or ctx ends, and exports the telemetry, for a second at
+// most. Call it after the pipeline has run, where the worker runs in the
+// submitting process (Prism, LOOPBACK).
+func Drain(ctx context.Context) error {
+	err := finalize.Drain(ctx)
+	telemetry.FlushAll(ctx)
+	return err
+}
 
 // StopReads ends every Read that runs in this process, for good, as if it had
 // come to its stop bound: what was emitted is acknowledged, what was only

@@ -36,10 +36,12 @@ type Message struct {
 }
 
 // With returns a message with this key, which may be empty, and these fields
-// that stands for the same entry as m. It keeps fields as it is given, so two
-// messages must not be made by appending to one slice that has room to grow.
+// that stands for the same entry as m, and so goes on in its trace: if m has
+// trace context (see [Message.TraceFields]) and fields have none, it is put
+// behind them. Otherwise it keeps fields as it is given, so two messages must
+// not be made by appending to one slice that has room to grow.
 func (m Message) With(key string, fields ...Field) Message {
-	m.Key, m.EmptyKey, m.Fields = key, false, fields
+	m.Key, m.EmptyKey, m.Fields = key, false, withTraceOf(&m, fields)
 	return m
 }
 

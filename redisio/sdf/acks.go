@@ -12,6 +12,7 @@ import (
 
 	"example.com/beamredis/redisio/internal/rdb"
 	"example.com/beamredis/redisio/internal/telemetry"
+	"example.com/beamredis/redisio/internal/tracing"
 	"example.com/beamredis/redisio/message"
 )
 
@@ -51,6 +52,7 @@ type receipt struct {
 	others  []message.EntryID // delivered again, or passed by
 	spans   []idRange
 	waited  *atomic.Int64 // IDs counted in waitingIDs; given back at most once
+	traced  *tracing.Waiting
 }
 
 func newReceipt(claimed, others []message.EntryID, spans ...idRange) *receipt {
@@ -99,18 +101,21 @@ func (rc *receipt) leftovers() leftovers {
 type ledger struct {
 	client        *rdb.Client
 	stream, group string
+	where         telemetry.Where
 
 	mu      sync.Mutex
 	open    int           // receipts that wait for their finalization or are being carried out
 	changed chan struct{} // closed when open goes down
 	failed  leftovers     // for a later bundle
 	onEmit  []message.EntryID
+	traced  []*tracing.Waiting // of onEmit
 	sending bool
 	void    bool // the stream is another one now: there is nothing to acknowledge
 }
 
 func newLedger(client *rdb.Client, stream, group string) *ledger {
-	return &ledger{client: client, stream: stream, group: group, changed: make(chan struct{})}
+	return &ledger{client: client, stream: stream, group: group, changed: make(chan struct{}),
+		where: telemetry.Of{Stream: stream, Group: group}.Where()}
 }
 
 func (l *ledger) opened() {
@@ -192,12 +197,14 @@ func (l *ledger) commit(ctx context.Context, rc *receipt) {
 	if l.isVoid() {
 		return
 	}
+	began := time.Now()
 	err := errors.Join(l.ack(ctx, rc.claimed), l.ack(ctx, rc.others))
 	for _, s := range rc.spans {
 		err = errors.Join(err, l.ackRange(ctx, s))
 	}
+	rc.traced.Acked(began, err)
 	if err != nil {
-		telemetry.AckFailures.AddOutside(1)
+		telemetry.AckFailures.AddOutside(ctx, 1, l.where)
 		log.Warnf(ctx, "%d entries and %d ranges of %s stay pending until a later bundle is final: %v",
 			len(rc.claimed)+len(rc.others), len(rc.spans), l.stream, err)
 		l.giveUp(rc.leftovers())
@@ -215,7 +222,7 @@ func (l *ledger) ack(ctx context.Context, ids []message.EntryID) error {
 		n += some
 		return err
 	})
-	telemetry.Acknowledged.AddOutside(n)
+	telemetry.Acknowledged.AddOutside(ctx, n, l.where)
 	return err
 }
 
@@ -241,10 +248,13 @@ func (l *ledger) ackRange(ctx context.Context, g idRange) error {
 }
 
 // ackNow acknowledges ids in the background, in order: the strategy on-emit.
-func (l *ledger) ackNow(ctx context.Context, ids []message.EntryID) {
+func (l *ledger) ackNow(ctx context.Context, ids []message.EntryID, traced *tracing.Waiting) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.onEmit = append(l.onEmit, ids...)
+	if traced != nil {
+		l.traced = append(l.traced, traced)
+	}
 	if l.sending || len(l.onEmit) == 0 {
 		return
 	}
@@ -255,8 +265,8 @@ func (l *ledger) ackNow(ctx context.Context, ids []message.EntryID) {
 func (l *ledger) sendOnEmit(ctx context.Context) {
 	for {
 		l.mu.Lock()
-		ids := l.onEmit
-		l.onEmit = nil
+		ids, traced := l.onEmit, l.traced
+		l.onEmit, l.traced = nil, nil
 		if len(ids) == 0 {
 			l.sending = false
 			close(l.changed)
@@ -265,8 +275,13 @@ func (l *ledger) sendOnEmit(ctx context.Context) {
 			return
 		}
 		l.mu.Unlock()
-		if err := l.ack(ctx, ids); err != nil {
-			telemetry.AckFailures.AddOutside(1)
+		began := time.Now()
+		err := l.ack(ctx, ids)
+		for _, w := range traced {
+			w.Acked(began, err)
+		}
+		if err != nil {
+			telemetry.AckFailures.AddOutside(ctx, 1, l.where)
 			log.Warnf(ctx, "%d emitted entries of %s stay pending until a later bundle is final: %v", len(ids), l.stream, err)
 			l.giveUp(leftovers{span: idRange{after: ids[0].Prev(), to: ids[len(ids)-1]}})
 		}

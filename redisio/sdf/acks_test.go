@@ -237,7 +237,7 @@ func TestALaterBundleRepairsWhatCouldNotBeAcknowledged(t *testing.T) {
 
 func TestOnEmitAcknowledgesInTheBackground(t *testing.T) {
 	b := newLedgerBench(t, 30)
-	b.ackNow(t.Context(), nil)
+	b.ackNow(t.Context(), nil, nil)
 	for ms := uint64(1); ms <= 29; ms++ {
 		b.ackNow(t.Context(), ids(ms, ms))
 	}

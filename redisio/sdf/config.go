@@ -101,6 +101,9 @@ type Config struct {
 	IdleTime time.Duration `json:"idle_time"`
 	// RetryFor bounds how long Redis may be out of reach before the read fails.
 	RetryFor time.Duration `json:"retry_for"`
+
+	// Service is the service name of OpenTelemetry; empty: the read is not traced.
+	Service string `json:"service,omitempty"`
 }
 
 // Defaults returns the configuration that everything starts from.

@@ -44,7 +44,7 @@ func (t *turn) emitBatch(ctx context.Context, b *batch) (more bool, err error) {
 // ackEmitted acknowledges what was emitted since it was called last; not the
 // entry whose emission has failed.
 func (t *turn) ackEmitted(ctx context.Context) {
-	t.r.acks.ackNow(ctx, t.claimed[t.acked:t.emitted])
+	t.r.acks.ackNow(ctx, t.claimed[t.acked:t.emitted], t.takeTraced())
 	t.acked = t.emitted
 }
 
@@ -74,7 +74,11 @@ func (t *turn) deliver(ctx context.Context, e *rdb.Entry, kind batchKind) error 
 		return t.reject(ctx, m, err.Error(), 1)
 	}
 	t.r.latestMs = max(t.r.latestMs, int64(ts))
-	t.emit(ts, m)
+	if t.r.spans != nil {
+		t.emitTraced(ts, m, kind)
+	} else {
+		t.emit(ts, m)
+	}
 	t.emitted = len(t.claimed)
 	return nil
 }
@@ -144,6 +148,9 @@ func (t *turn) emitSuspect(ctx context.Context, b *batch, e *rdb.Entry, v verdic
 
 // reject passes an entry that cannot be delivered on to where dead letters go.
 func (t *turn) reject(ctx context.Context, m message.Message, reason string, attempts int64) error {
+	if t.r.spans != nil {
+		t.traceRejected(&m)
+	}
 	if err := reject(ctx, t.r.client, t.cfg, m, reason, attempts, t.emitFailed); err != nil {
 		return err
 	}
@@ -157,7 +164,7 @@ func reject(ctx context.Context, client *rdb.Client, cfg *Config, m message.Mess
 		return fmt.Errorf("entry %s of %s (key %q) cannot be delivered: %s; collect such entries with ReadWithFailed, ReadRangeWithFailed or an error stream",
 			m.ID, m.Stream, m.Key, reason)
 	}
-	telemetry.DeadLetters.Add(ctx, 1)
+	telemetry.DeadLetters.Add(ctx, 1, telemetry.Of{Stream: m.Stream, Group: cfg.Group}.Where())
 	letter := message.DeadLetter{Message: m, Reason: reason, Attempts: attempts}
 	if cfg.ErrorStream != "" {
 		add := rdb.Add{Stream: cfg.ErrorStream, Fields: letter.ErrorEntry()}
@@ -187,7 +194,7 @@ func (t *turn) outOfReach(ctx context.Context, err error) error {
 	if down := now.Sub(t.r.failedSince); down > t.cfg.RetryFor {
 		return fmt.Errorf("redis out of reach for %s: %w", down.Round(time.Second), err)
 	}
-	telemetry.ReadRetries.Add(ctx, 1)
+	telemetry.ReadRetries.Add(ctx, 1, t.r.where)
 	t.r.warner.warnf(ctx, "unreachable", "partition %s: will try again for %s: %v", t.r.stream, t.cfg.RetryFor-now.Sub(t.r.failedSince).Round(time.Second), err)
 	pause := time.NewTimer(max(0, min(t.scope.idleLeft, 100*time.Millisecond)))
 	defer pause.Stop()

@@ -137,6 +137,9 @@ func (t *turn) settle() {
 		claimed = nil
 	}
 	rc := newReceipt(claimed, others, r.repair, failed.span)
+	if r.spans != nil {
+		rc.traced = t.keepTraced()
+	}
 	r.repair, r.skipped = idRange{}, nil
 	acks := r.acks // the reader has another one when it has started cold
 	commit := func(ctx context.Context) { acks.commit(ctx, rc) }
@@ -179,8 +182,25 @@ func (t *turn) watermark(rest Restriction) watermark {
 }
 
 func (t *turn) count(ctx context.Context) {
-	telemetry.EntriesRead.Add(ctx, t.counts[fresh])
-	telemetry.Redelivered.Add(ctx, t.counts[reread]+t.counts[pendingBefore])
-	telemetry.GapsHealed.Add(ctx, t.counts[gap])
-	telemetry.BytesRead.Add(ctx, int64(t.bytes))
+	r := t.r
+	telemetry.EntriesRead.Add(ctx, t.counts[fresh], r.where)
+	telemetry.Redelivered.Add(ctx, t.counts[reread]+t.counts[pendingBefore], r.where)
+	telemetry.GapsHealed.Add(ctx, t.counts[gap], r.where)
+	telemetry.BytesRead.Add(ctx, int64(t.bytes), r.where)
+	telemetry.Acknowledged.Settle(ctx)
+	telemetry.AckFailures.Settle(ctx)
+	telemetry.Lag.Set(ctx, r.of, r.lag())
+	telemetry.Pending.Set(ctx, r.of, r.pending)
+	if ms := t.we.state(); ms != noWatermark && r.serverMs != noWatermark {
+		telemetry.WatermarkAge.Set(ctx, r.of, max(0, r.serverMs-ms))
+	}
+}
+
+// lag is how many entries wait to be read: in the stream, and here.
+func (r *reader) lag() int64 {
+	n := r.backlog
+	for _, b := range r.queue {
+		n += int64(b.left())
+	}
+	return n
 }

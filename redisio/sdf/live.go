@@ -24,11 +24,11 @@ func (r *reader) fetchAhead(ctx context.Context) {
 	r.reserved = int(float64(r.size.count()) * r.size.mean)
 	r.held.add(r.reserved)
 	reply := make(chan fetchReply, 1)
-	client, stream, group, consumer, n := r.client, r.stream, r.cfg.Group, r.cfg.Consumer, r.size.count()
+	fetch, n := r.fetcher(), r.size.count()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
 	go func() {
 		defer cancel()
-		f, err := client.Fetch(ctx, stream, group, consumer, n, false)
+		f, err := fetch(ctx, n)
 		reply <- fetchReply{f, err}
 	}()
 	r.inflight = reply
@@ -61,7 +61,19 @@ func (r *reader) fetch(ctx context.Context, most int) (rdb.Fetched, error) {
 	if r.cfg.Ack == NoAck || !mayFetchAhead(fetchTarget) {
 		n = max(1, min(n, most)) // so that all of it can be emitted in this bundle
 	}
-	return r.client.Fetch(ctx, r.stream, r.cfg.Group, r.cfg.Consumer, n, r.cfg.Ack == NoAck)
+	return r.fetcher()(ctx, n)
+}
+
+// fetcher makes one XREADGROUP at a time, which may outlive the bundle.
+func (r *reader) fetcher() func(context.Context, int) (rdb.Fetched, error) {
+	client, stream, group, consumer, noAck := r.client, r.stream, r.cfg.Group, r.cfg.Consumer, r.cfg.Ack == NoAck
+	fetch := func(ctx context.Context, n int) (rdb.Fetched, error) {
+		return client.Fetch(ctx, stream, group, consumer, n, noAck)
+	}
+	if r.spans != nil {
+		return tracedFetch(r.spans, fetch)
+	}
+	return fetch
 }
 
 // accept puts a fetch in its place in the partition's order, whatever happened
@@ -114,7 +126,7 @@ func (r *reader) dropSeen(ctx context.Context, entries []rdb.Entry) []rdb.Entry 
 		n++
 	}
 	if n > 0 {
-		telemetry.Skipped.Add(ctx, int64(n))
+		telemetry.Skipped.Add(ctx, int64(n), r.where)
 		r.warner.warnf(ctx, "skipped", "group %s of %s delivered %d entries at or before %s again; they were read before and are skipped",
 			r.cfg.Group, r.stream, n, r.seen)
 	}

@@ -101,7 +101,7 @@ func (t *tally) drained(st rdb.State) loss {
 func (r *reader) reportLoss(ctx context.Context, l loss) {
 	switch {
 	case l.entries > 0:
-		telemetry.Lost.Add(ctx, l.entries)
+		telemetry.Lost.Add(ctx, l.entries, r.where)
 		source := ""
 		if !r.tally.exact {
 			source = ", going by the group's own count, which may lag behind"
@@ -109,7 +109,7 @@ func (r *reader) reportLoss(ctx context.Context, l loss) {
 		r.warner.warnf(ctx, "lost", "%d entries of %s after %s were trimmed or deleted before group %s read them%s: they are lost",
 			l.entries, r.stream, r.seen, r.cfg.Group, source)
 	case l.uncounted:
-		telemetry.LossesUnknown.Add(ctx, 1)
+		telemetry.LossesUnknown.Add(ctx, 1, r.where)
 		r.warner.warnf(ctx, "lost", "entries of %s after %s may have been trimmed before group %s read them; the server cannot tell how many",
 			r.stream, r.seen, r.cfg.Group)
 	}

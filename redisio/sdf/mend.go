@@ -70,7 +70,7 @@ func (r *reader) mend(ctx context.Context, tr *Tracker, st rdb.State) (after rdb
 		if _, err := r.client.CreateGroup(ctx, r.stream, r.cfg.Group, cure.at.String()); err != nil {
 			return st, false, err
 		}
-		telemetry.GroupsHealed.Add(ctx, 1)
+		telemetry.GroupsHealed.Add(ctx, 1, r.where)
 		r.warner.warnf(ctx, "group", "group %s of %s had gone and was created again at %s", r.cfg.Group, r.stream, cure.at)
 	}
 	if cure.setGroup {
@@ -102,7 +102,7 @@ func (r *reader) mendPosition(tr *Tracker) message.EntryID {
 }
 
 func (r *reader) replace(ctx context.Context, tr *Tracker, cure remedy, pos message.EntryID) {
-	telemetry.Replaced.Add(ctx, 1)
+	telemetry.Replaced.Add(ctx, 1, r.where)
 	what := "is an older copy of itself, or its group stood beyond its end"
 	if cure.createGroup {
 		what = "was deleted and made anew"

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"example.com/beamredis/redisio/internal/rdb"
+	"example.com/beamredis/redisio/internal/telemetry"
+	"example.com/beamredis/redisio/internal/tracing"
 	"example.com/beamredis/redisio/message"
 )
 
@@ -32,6 +34,9 @@ type reader struct {
 	acks   *ledger
 	warner warner
 	origin origins
+	spans  *tracing.Source // nil: the read is not traced
+	of     telemetry.Of
+	where  telemetry.Where
 
 	leased bool      // guarded by the memory's lock
 	usedAt time.Time // likewise
@@ -60,6 +65,7 @@ type reader struct {
 	lastFetch   time.Time
 	lastGen     message.EntryID // the stream's last-generated ID at the last fetch
 	backlog     int64           // entries known to wait in the stream
+	pending     int64           // entries of the group that are pending, at the latest look
 	failedSince time.Time       // since when Redis has been out of reach
 	doubt       bool            // a fetch failed: it may have been carried out all the same
 	finishing   time.Time       // since when the read is over and waits for its acknowledgements
@@ -103,6 +109,8 @@ func (b *batch) left() int { return len(b.entries) - b.next }
 
 func newReader(client *rdb.Client, cfg *Config, stream string) *reader {
 	r := &reader{client: client, cfg: cfg, stream: stream, hub: hubOf(client), spot: &spot{stream: stream}, acks: newLedger(client, stream, cfg.Group)}
+	r.of = telemetry.Of{Stream: stream, Group: cfg.Group}
+	r.where = r.of.Where()
 	r.held = newHolding(r)
 	r.clear()
 	return r
@@ -272,6 +280,7 @@ func (r *reader) note(st rdb.State) {
 	r.serverMs = max(r.serverMs, st.Now)
 	r.lastGen = st.Stream.LastGenerated
 	r.size.look(st.Stream.EntryBytes)
+	r.pending = st.Group.Pending
 	r.backlog = st.Group.Lag
 	if r.backlog < 0 {
 		r.backlog = st.Stream.Length

@@ -11,6 +11,7 @@ import (
 
 	"example.com/beamredis/redisio/internal/finalize"
 	"example.com/beamredis/redisio/internal/rdb"
+	"example.com/beamredis/redisio/internal/telemetry"
 	"example.com/beamredis/redisio/message"
 	"example.com/beamredis/redisio/topic"
 )
@@ -31,6 +32,7 @@ type ReadFn struct {
 	client *rdb.Client
 	times  eventTimes
 	direct directAcks
+	sdk    *telemetry.SDK // nil: the read is not traced
 }
 
 // ErrUnboundedDirect says that the direct runner cannot run a read without end.
@@ -41,6 +43,9 @@ var ErrUnboundedDirect = errors.New("the direct runner cannot run a Read without
 func (fn *ReadFn) Setup() (err error) {
 	if fn.client, err = rdb.Open(fn.Config.Conn); err != nil {
 		return err
+	}
+	if fn.Config.Service != "" {
+		fn.sdk = telemetry.Open(fn.Config.Service)
 	}
 	fn.times, err = newEventTimes(&fn.Config)
 	return err
@@ -102,6 +107,7 @@ func (fn *ReadFn) ProcessElement(ctx context.Context, we *WatermarkEstimator, _ 
 	m := memoryOf(t.bundle.Connection())
 	t.r = m.lease(keyOf(&fn.Config, part.Stream), func() *reader { return newReader(fn.client, &fn.Config, part.Stream) })
 	defer m.release(t.r)
+	t.r.trace(part)
 	t.scope = scopeOf(t.bundle, &fn.Config)
 	t.r.begin(tr.Restriction())
 	ended, err := t.run(ctx)
@@ -129,6 +135,7 @@ func (fn *ReadFn) processDirectly(ctx context.Context, t *turn, part topic.Parti
 		t.we = &WatermarkEstimator{ms: noWatermark}
 	}
 	t.r = newReader(fn.client, &fn.Config, part.Stream)
+	t.r.trace(part)
 	for {
 		t.scope = scopeOf(nil, &fn.Config)
 		ended, err := t.run(ctx)
@@ -146,9 +153,11 @@ func (fn *ReadFn) processDirectly(ctx context.Context, t *turn, part topic.Parti
 	}
 }
 
-// FinishBundle notes that everything that was emitted has been processed.
+// FinishBundle notes that everything that was emitted has been processed, and
+// has the bundle's spans exported.
 func (fn *ReadFn) FinishBundle(_ context.Context, _ func(beam.EventTime, message.Message), _ func(beam.EventTime, message.DeadLetter)) {
 	fn.direct.processed()
+	fn.sdk.FlushSoon()
 }
 
 // Teardown acknowledges what was read where there is no finalization: the
@@ -160,5 +169,6 @@ func (fn *ReadFn) FinishBundle(_ context.Context, _ func(beam.EventTime, message
 // its own FinishBundle, or behind a GroupByKey.
 func (fn *ReadFn) Teardown(ctx context.Context) error {
 	fn.direct.settle(ctx, fn.Config.Group)
+	fn.sdk.Flush(ctx)
 	return nil
 }

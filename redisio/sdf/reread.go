@@ -133,7 +133,7 @@ func (r *reader) reportGone(ctx context.Context, gone []message.EntryID) {
 		return
 	}
 	r.skipped = append(r.skipped, gone...)
-	telemetry.Lost.Add(ctx, int64(len(gone)))
+	telemetry.Lost.Add(ctx, int64(len(gone)), r.where)
 	r.warner.warnf(ctx, "lost", "%d entries of %s were deleted or trimmed while they were pending for group %s, first %s: they are lost",
 		len(gone), r.stream, r.cfg.Group, gone[0])
 }

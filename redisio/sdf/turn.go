@@ -36,6 +36,7 @@ type turn struct {
 	acked   int // how many of those were acknowledged at once
 	others  []message.EntryID
 	counts  [4]int64 // entries by batchKind
+	traced  traced
 }
 
 // scope is what the turns of one bundle share.

@@ -27,11 +27,18 @@ type delivery[T any] struct {
 	// explain turns an error of the way to the server into one that helps.
 	explain  func(error) error
 	deadline time.Duration
+	// lose hears of the items that a bundle fails with; nil: nobody does.
+	lose func(items []T, attempts int, err error)
+	// flushes observes batches; nil: nobody does.
+	flushes *flushes
 
 	now   func() time.Time
 	sleep func(context.Context, time.Duration) error
 
 	warned time.Time // when it was last said that nothing gets through
+
+	began   time.Time // when the batch that is under way was first tried
+	attempt int       // how often it was
 
 	written, retries atomic.Int64
 }
@@ -77,12 +84,14 @@ func (e *LostError) Unwrap() error { return e.Cause }
 // order as long as try, of one destination's items, writes all or none that
 // meet a retryable error (see [rdb.Adder.Write]).
 func (d *delivery[T]) run(ctx context.Context, items []T) error {
-	start := d.now()
-	bundle := ctx
+	bundle, start, size := ctx, d.now(), len(items)
+	d.began = start
+	defer func() { d.flushes.observe(bundle, d.now().Sub(start), size) }()
 	ctx, cancel := context.WithDeadline(bundle, start.Add(d.deadline))
 	defer cancel()
 	waits := newRetryWaits()
 	for attempts := 1; ; attempts++ {
+		d.attempt = attempts
 		before := len(items)
 		left, cause, err := d.settle(items, d.try(ctx, items), attempts)
 		if err != nil || len(left) == 0 {
@@ -92,7 +101,9 @@ func (d *delivery[T]) run(ctx context.Context, items []T) error {
 		if len(left) == before && cause != nil {
 			d.warnOfRetries(bundle, lost)
 			if d.sleep(ctx, waits.NextBackOff()) != nil {
-				return giveUp(bundle, lost)
+				err := giveUp(bundle, lost)
+				d.lost(left, attempts, err)
+				return err
 			}
 		}
 		items = left
@@ -138,17 +149,45 @@ func (d *delivery[T]) settle(items []T, errs []error, attempts int) (left []T, c
 		case classify(e) == rdb.ElementFault:
 			other, ok, err := d.bury(item, e, attempts)
 			if err != nil {
+				d.lost(append(left, unwritten(items[i+1:], errs[i+1:])...), attempts, err)
 				return nil, nil, err
 			}
 			if ok {
 				instead = append(instead, other)
 			}
 		default:
-			return nil, nil, fmt.Errorf("write to %s: %w", d.destination(item), d.explain(e))
+			err := fmt.Errorf("write to %s: %w", d.destination(item), d.explain(e))
+			d.lost(append(left, unwritten(items[i:], errs[i:])...), attempts, err)
+			return nil, nil, err
 		}
 	}
 	d.retries.Add(int64(len(left)))
 	return append(left, instead...), cause, nil
+}
+
+func (d *delivery[T]) lost(items []T, attempts int, err error) {
+	if d.lose != nil {
+		d.lose(items, attempts, err)
+	}
+}
+
+// beganOf is when an item that was tried attempts times was first tried; zero
+// for one that never was. Then it may be called beside run.
+func (d *delivery[T]) beganOf(attempts int) time.Time {
+	if attempts == 0 {
+		return time.Time{}
+	}
+	return d.began
+}
+
+// unwritten returns the items that have an error.
+func unwritten[T any](items []T, errs []error) (left []T) {
+	for i := range items {
+		if errs[i] != nil {
+			left = append(left, items[i])
+		}
+	}
+	return left
 }
 
 // classify says what an error of a write calls for. Where the time has run out

@@ -11,6 +11,8 @@ import (
 
 	"example.com/beamredis/redisio/conn"
 	"example.com/beamredis/redisio/internal/rdb"
+	"example.com/beamredis/redisio/internal/telemetry"
+	"example.com/beamredis/redisio/internal/tracing"
 	"example.com/beamredis/redisio/message"
 )
 
@@ -56,6 +58,8 @@ type DocumentConfig struct {
 	// Concurrency is how many batches, of different keys, may be on their way at
 	// once; 0 means 1.
 	Concurrency int
+	// Trace says what is traced; zero: nothing.
+	Trace TraceOptions
 }
 
 // WriteDocuments writes the elements of col, values or pairs of a string and a
@@ -88,6 +92,8 @@ type DocumentFn struct {
 	doc      document // the one that is being made: it would not be on the stack
 	burial   burial
 	reported tally
+	where    telemetry.Where
+	spans    *tracing.Sink // nil: no write is traced
 }
 
 // KeyedDocumentFn is [DocumentFn] for pairs of a key and a value.
@@ -102,6 +108,7 @@ type document struct {
 	message any
 	// letter is an entry for the error stream, in place of the document.
 	letter []message.Field
+	span   *tracing.Span // nil: there is none, or it has ended
 }
 
 // size is the number of payload bytes.
@@ -122,6 +129,7 @@ func (d *DocumentFn) Setup() error {
 		return err
 	}
 	d.keyOf, d.encode = d.keyFunc(), d.encoder()
+	d.where, d.spans = telemetry.ByCommand(commands[d.Format]), d.Trace.Open(d.Conn, commands[d.Format], rdb.ErrorCode)
 	d.burial = burial{collect: d.CollectFailed, errorStream: d.ErrorStream}
 	d.lanes = nil
 	for range max(1, d.Concurrency) {
@@ -186,9 +194,12 @@ func (d *DocumentFn) process(ts beam.EventTime, key string, fault error, elem an
 	if fault == nil {
 		fault = d.fill(doc, key, elem)
 	}
+	if d.spans != nil {
+		doc.span = d.spans.Begin(doc.asTraced())
+	}
 	lane := laneOf(d.lanes, doc.Key)
 	if fault != nil {
-		instead, ok, err := d.bury(*doc, fault, 0)
+		instead, ok, err := lane.bury(*doc, fault, 0)
 		if err != nil || !ok {
 			return err
 		}
@@ -203,6 +214,7 @@ func (d *DocumentFn) FinishBundle(ctx context.Context, emit func(beam.EventTime,
 	d.doc = document{} // lets go of the element's memory
 	err := finishAll(d.lanes, func(l *documentLane) error { return l.batcher.Finish(ctx) })
 	d.report(ctx)
+	d.spans.FlushSoon()
 	if err != nil {
 		return err
 	}
@@ -210,10 +222,11 @@ func (d *DocumentFn) FinishBundle(ctx context.Context, emit func(beam.EventTime,
 	return nil
 }
 
-// Teardown ends whatever a failed bundle left running. The client stays: it is
-// shared by the process.
+// Teardown ends whatever a failed bundle left running, and exports what was
+// measured. The client stays: it is shared by the process.
 func (d *DocumentFn) Teardown() {
 	for _, l := range d.lanes {
 		l.batcher.Stop()
 	}
+	d.Trace.Flush(context.Background())
 }

@@ -11,29 +11,43 @@ import (
 // The lanes of a sink write at the same time; a key always has the same one, so
 // that its documents keep their order.
 type documentLane struct {
+	fn       *DocumentFn
 	writer   documentWriter
 	batcher  *batcher[document]
 	delivery *delivery[document]
 }
 
 func newDocumentLane(d *DocumentFn, client *rdb.Client) *documentLane {
-	l := &documentLane{writer: documentWriter{letters: rdb.NewAdder(client), errorStream: d.ErrorStream}}
+	l := &documentLane{fn: d, writer: documentWriter{letters: rdb.NewAdder(client), errorStream: d.ErrorStream}}
 	if d.Format == Hash {
 		l.writer.documents = rdb.NewHashWriter(client, d.TTL, d.Replace)
 	} else {
 		l.writer.documents = rdb.NewJSONWriter(client, d.Path, d.TTL)
 	}
 	l.delivery = &delivery[document]{
-		try:         l.writer.write,
-		bury:        d.bury,
+		try:         l.write,
+		bury:        l.bury,
 		destination: d.destination,
 		explain:     func(err error) error { return rdb.Explain(err, d.Conn.WithDefaults().Addr) },
 		deadline:    d.Batch.WithDefaults().Deadline,
 		now:         time.Now,
 		sleep:       sleepContext,
+		flushes:     &flushes{where: d.where},
+	}
+	if d.spans != nil {
+		l.delivery.lose = l.lose
 	}
 	l.batcher = newBatcher(d.Batch, l.delivery.run)
 	return l
+}
+
+// write writes one batch.
+func (l *documentLane) write(ctx context.Context, items []document) []error {
+	errs := l.writer.write(ctx, items)
+	if l.fn.spans != nil {
+		l.traceWritten(items, errs)
+	}
+	return errs
 }
 
 // documentWriter writes batches of documents, and the dead letters among them.

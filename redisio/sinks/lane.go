@@ -30,17 +30,21 @@ func newLane(fn *WriteFn, client *rdb.Client) *lane {
 	l.adder.Replicas = rdb.Replicas(fn.Replicas)
 	if fn.Once != nil {
 		l.once = newOnceWriter(client, *fn.Once)
-		l.once.add, l.once.trim, l.once.wantID = fn.add, l.adder.Trim, fn.CollectWritten
+		l.once.add, l.once.trim, l.once.wantID = fn.add, l.adder.Trim, fn.CollectWritten || fn.spans.WantsID()
 		l.once.adder.Replicas = l.adder.Replicas
 	}
 	l.delivery = &delivery[entry]{
 		try:         l.write,
-		bury:        fn.bury,
+		bury:        l.bury,
 		destination: func(e entry) string { return e.stream },
 		explain:     func(err error) error { return rdb.Explain(err, fn.Conn.WithDefaults().Addr) },
 		deadline:    fn.Batch.WithDefaults().Deadline,
 		now:         time.Now,
 		sleep:       sleepContext,
+		flushes:     &flushes{where: fn.where},
+	}
+	if fn.spans != nil {
+		l.delivery.lose = l.lose
 	}
 	l.batcher = newBatcher(fn.Batch, l.delivery.run)
 	return l
@@ -56,6 +60,9 @@ func (l *lane) start(ctx context.Context) {
 // write adds one batch.
 func (l *lane) write(ctx context.Context, entries []entry) []error {
 	errs := l.writeAll(ctx, entries)
+	if l.fn.spans != nil {
+		l.traceWritten(entries, errs)
+	}
 	if l.fn.CollectWritten {
 		l.fn.written.collect(entries, errs, l.ids)
 	}

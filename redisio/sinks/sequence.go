@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -152,10 +153,19 @@ func (o *outputs) member(seq sequence) string {
 }
 
 // byContent identifies an output of which it is only known what it was made of
-// and what it holds.
+// and what it holds, but for its trace context, which differs from attempt to
+// attempt.
 func (q *sequencer) byContent(m *message.Message) string {
-	q.buf = message.AppendMessage(append(q.buf[:0], memberByContent), *m)
+	q.buf = message.AppendMessage(append(q.buf[:0], memberByContent), untraced(*m))
 	return digest(q.buf)
+}
+
+func untraced(m message.Message) message.Message {
+	traced := func(f message.Field) bool { return message.IsTraceField(f.Name) }
+	if slices.ContainsFunc(m.Fields, traced) {
+		m.Fields = slices.DeleteFunc(slices.Clone(m.Fields), traced)
+	}
+	return m
 }
 
 func (q *sequencer) byUserKey(key string) string {

@@ -10,6 +10,8 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"example.com/beamredis/redisio/internal/rdb"
+	"example.com/beamredis/redisio/internal/telemetry"
+	"example.com/beamredis/redisio/internal/tracing"
 	"example.com/beamredis/redisio/message"
 )
 
@@ -41,6 +43,8 @@ type WriteFn struct {
 	failed   burial
 	written  writtenMessages
 	reported tally
+	where    telemetry.Where
+	spans    *tracing.Sink // nil: no write is traced
 }
 
 // entry is a message on its way.
@@ -51,6 +55,7 @@ type entry struct {
 	place  place // of an output that is written once
 	// isDeadLetter: the entry goes to the error stream.
 	isDeadLetter bool
+	span         *tracing.Span // nil: there is none, or it has ended
 }
 
 // Setup prepares the writer. It does not connect.
@@ -63,6 +68,7 @@ func (w *WriteFn) Setup() error {
 		return err
 	}
 	w.failed = burial{collect: w.CollectFailed, errorStream: w.ErrorStream}
+	w.where, w.spans = telemetry.ByCommand(tracing.Add), w.Trace.Open(w.Conn, tracing.Add, rdb.ErrorCode)
 	w.lanes = nil
 	for range max(1, w.Concurrency) {
 		w.lanes = append(w.lanes, newLane(w, client))
@@ -116,8 +122,11 @@ func (w *WriteFn) entry(ts beam.EventTime, m message.Message) (e entry, ok bool,
 	if e.stream, err = w.route.streamOf(&e.msg); err != nil {
 		fault = err
 	}
+	if w.spans != nil {
+		e.span = w.spans.Begin(&e.msg)
+	}
 	if fault != nil {
-		return w.bury(e, fault, 0)
+		return laneOf(w.lanes, e.stream).bury(e, fault, 0)
 	}
 	return e, true, nil
 }
@@ -127,6 +136,7 @@ func (w *WriteFn) entry(ts beam.EventTime, m message.Message) (e entry, ok bool,
 func (w *WriteFn) FinishBundle(ctx context.Context, emitFailed func(beam.EventTime, message.DeadLetter), emitWritten func(beam.EventTime, message.Message)) error {
 	err := finishAll(w.lanes, func(l *lane) error { return l.batcher.Finish(ctx) })
 	w.report(ctx)
+	w.spans.FlushSoon()
 	if err != nil {
 		return err
 	}
@@ -135,12 +145,13 @@ func (w *WriteFn) FinishBundle(ctx context.Context, emitFailed func(beam.EventTi
 	return nil
 }
 
-// Teardown ends whatever a failed bundle left running. The client stays: it is
-// shared by the process.
+// Teardown ends whatever a failed bundle left running, and exports what was
+// measured. The client stays: it is shared by the process.
 func (w *WriteFn) Teardown() {
 	for _, l := range w.lanes {
 		l.batcher.Stop()
 	}
+	w.Trace.Flush(context.Background())
 }
 
 func (w *WriteFn) add(e *entry) rdb.Add {

@@ -35,6 +35,8 @@ type WriteConfig struct {
 	// Serializer, func(T) (message.Message, error), makes messages of elements;
 	// nil: they are messages.
 	Serializer *beam.EncodedFunc
+	// Trace says what is traced; zero: nothing.
+	Trace TraceOptions
 	// TopicOf, func(message.Message) topic.Topic, gives a message's topic; nil:
 	// Topic is that of all.
 	TopicOf *beam.EncodedFunc

@@ -1,4 +1,6 @@
-// Package telemetry defines every count that the connector keeps, once.
+// Package telemetry defines everything that the connector measures, once, and
+// reports it to Beam and to OpenTelemetry. It also sets up OpenTelemetry's SDK
+// on workers.
 package telemetry
 
 import (
@@ -6,54 +8,147 @@ import (
 	"sync/atomic"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
 )
 
-// Namespace is the namespace of the Beam metrics.
-const Namespace = "redisio"
+// Scope is the name under which the connector's spans and instruments appear in
+// OpenTelemetry.
+const Scope = "example.com/beamredis/redisio"
 
-// Counter counts in two places at once: the Beam metrics of the bundle in
-// whose context it is, and the process.
+// Namespaces of the Beam metrics. With a dot and the name behind, they are the
+// names of the OpenTelemetry instruments.
+const (
+	Namespace      = "redisio"       // the source
+	WriteNamespace = "redisio.write" // the sinks
+)
+
+// Kind is the kind of an instrument.
+type Kind string
+
+// The kinds of instruments, by their names in Beam and in OpenTelemetry.
+const (
+	KindCounter   Kind = "counter"
+	KindHistogram Kind = "histogram" // a distribution in Beam
+	KindGauge     Kind = "gauge"
+)
+
+// Definition is what an instrument is, wherever it reports to.
+type Definition struct {
+	Namespace, Name string
+	Kind            Kind
+	// Unit is in the notation of UCUM, as OpenTelemetry wants it.
+	Unit        string
+	Description string
+}
+
+// OTelName is the instrument's name in OpenTelemetry.
+func (d Definition) OTelName() string { return d.Namespace + "." + d.Name }
+
+var definitions []Definition
+
+// Definitions lists all instruments.
+func Definitions() []Definition { return definitions }
+
+func define(kind Kind, namespace, name, unit, description string) Definition {
+	d := Definition{namespace, name, kind, unit, description}
+	definitions = append(definitions, d)
+	return d
+}
+
+// must is for instruments whose names are constants of this package, which its
+// tests have OpenTelemetry accept.
+func must[T any](instrument T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return instrument
+}
+
+// meter is the process's, whoever sets that up and when.
+var meter = otel.Meter(Scope)
+
+// Where says of what a measurement is, in OpenTelemetry. Beam knows the
+// transform instead. Make it once and keep it: it costs memory.
+type Where = metric.MeasurementOption
+
+// At makes a Where.
+func At(attributes ...attribute.KeyValue) Where {
+	return metric.WithAttributeSet(attribute.NewSet(attributes...))
+}
+
+// Counter counts in three places at once: the Beam metrics of a bundle, an
+// OpenTelemetry instrument, and the process.
 type Counter struct {
-	name    string
+	Definition
 	beam    beam.Counter
+	otel    metric.Int64Counter
 	process atomic.Int64
+	outside atomic.Int64 // counted where no bundle ran, and not told to Beam yet
 }
 
-func newCounter(name string) *Counter {
-	return &Counter{name: name, beam: beam.NewCounter(Namespace, name)}
+func newCounter(namespace, name, unit, description string) *Counter {
+	d := define(KindCounter, namespace, name, unit, description)
+	return &Counter{
+		Definition: d,
+		beam:       beam.NewCounter(namespace, name),
+		otel:       must(meter.Int64Counter(d.OTelName(), metric.WithUnit(unit), metric.WithDescription(description))),
+	}
 }
 
-// Name is the counter's name within [Namespace].
-func (c *Counter) Name() string { return c.name }
-
-// Add counts n. ctx is the context of a running bundle.
-func (c *Counter) Add(ctx context.Context, n int64) {
+// Add counts n. ctx is the context of a running bundle, on the bundle's own
+// goroutine.
+func (c *Counter) Add(ctx context.Context, n int64, at Where) {
 	if n == 0 {
 		return
 	}
 	c.process.Add(n)
 	c.beam.Inc(ctx, n)
+	c.otel.Add(ctx, n, at)
 }
 
-// AddOutside counts n where no bundle runs: Beam has no place for it.
-func (c *Counter) AddOutside(n int64) { c.process.Add(n) }
+// AddOutside counts n where no bundle runs. Beam has no place for it, and is
+// told by [Counter.Settle].
+func (c *Counter) AddOutside(ctx context.Context, n int64, at Where) {
+	if n == 0 {
+		return
+	}
+	c.process.Add(n)
+	c.outside.Add(n)
+	c.otel.Add(ctx, n, at)
+}
+
+// Settle tells Beam, in the bundle of ctx, what was counted outside of bundles.
+func (c *Counter) Settle(ctx context.Context) {
+	if n := c.outside.Swap(0); n != 0 {
+		c.beam.Inc(ctx, n)
+	}
+}
 
 // Process returns what this process has counted since it started.
 func (c *Counter) Process() int64 { return c.process.Load() }
 
-// The counters of the source.
-var (
-	EntriesRead   = newCounter("entries_read")        // entries emitted for the first time
-	BytesRead     = newCounter("bytes_read")          // payload bytes of those
-	Redelivered   = newCounter("entries_redelivered") // entries emitted again: pending ones of earlier consumers, and those after a restored position
-	Acknowledged  = newCounter("entries_acknowledged")
-	AckFailures   = newCounter("ack_failures")     // acknowledgements given up after retries; a later bundle repairs them
-	GapsHealed    = newCounter("gaps_healed")      // entries that another reader of the group took, read all the same
-	Skipped       = newCounter("entries_skipped")  // entries delivered again at or before the position
-	Lost          = newCounter("entries_lost")     // entries trimmed or deleted before they were read, as far as the server counts them
-	LossesUnknown = newCounter("losses_uncounted") // times that a loss is possible and the server cannot tell how large
-	Replaced      = newCounter("streams_replaced") // streams found deleted and made anew, or set back
-	GroupsHealed  = newCounter("groups_healed")    // groups found missing and made again
-	DeadLetters   = newCounter("read_dead_letters")
-	ReadRetries   = newCounter("read_retries") // turns that ended early because Redis could not be reached
-)
+// Histogram observes the distribution of a value.
+type Histogram struct {
+	Definition
+	beam beam.Distribution
+	otel metric.Int64Histogram
+}
+
+func newHistogram(namespace, name, unit, description string, bounds ...float64) *Histogram {
+	d := define(KindHistogram, namespace, name, unit, description)
+	return &Histogram{
+		Definition: d,
+		beam:       beam.NewDistribution(namespace, name),
+		otel: must(meter.Int64Histogram(d.OTelName(), metric.WithUnit(unit), metric.WithDescription(description),
+			metric.WithExplicitBucketBoundaries(bounds...))),
+	}
+}
+
+// Observe tells OpenTelemetry of v. It may be called from any goroutine.
+func (h *Histogram) Observe(ctx context.Context, v int64, at Where) { h.otel.Record(ctx, v, at) }
+
+// ObserveInBundle tells Beam of v. ctx is the context of a running bundle, on
+// the bundle's own goroutine: Beam's metrics are not safe for others.
+func (h *Histogram) ObserveInBundle(ctx context.Context, v int64) { h.beam.Update(ctx, v) }

@@ -1,0 +1,305 @@
+package tracing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	semconv "go.opentelemetry.io/otel/semconv/v1.41.0"
+	"go.opentelemetry.io/otel/trace"
+
+	"example.com/beamredis/redisio/conn"
+	"example.com/beamredis/redisio/internal/telemetry"
+	"example.com/beamredis/redisio/message"
+)
+
+// Level says which writes have a span.
+type Level string
+
+// Contents says what a span tells of its element.
+type Contents string
+
+// The levels and contents.
+const (
+	None     Level = "none"
+	Failures Level = "failures"
+	All      Level = "all"
+
+	NoContents  Contents = "none"
+	Metadata    Contents = "metadata"
+	AllContents Contents = "all"
+)
+
+// ParseLevel reads "none", "failures" or "all".
+func ParseLevel(s string) (Level, error) {
+	switch l := Level(s); l {
+	case None, Failures, All:
+		return l, nil
+	}
+	return "", fmt.Errorf("%q is no trace level: want none, failures or all", s)
+}
+
+// ParseContents reads "none", "metadata" or "all".
+func ParseContents(s string) (Contents, error) {
+	switch c := Contents(s); c {
+	case NoContents, Metadata, AllContents:
+		return c, nil
+	}
+	return "", fmt.Errorf("%q is no trace contents: want none, metadata or all", s)
+}
+
+// Options say what a sink traces. The zero value traces nothing.
+type Options struct {
+	// Service is the service name; empty: that of the environment.
+	Service string `json:"service,omitempty"`
+	// Level and Contents; empty: none.
+	Level    Level    `json:"level,omitempty"`
+	Contents Contents `json:"contents,omitempty"`
+}
+
+// Open has the process's metrics exported, if the options ask for OpenTelemetry
+// at all, and returns what makes spans; nil if the level is none. command is
+// what the sink writes with.
+func (o Options) Open(c conn.Config, command string, coder func(error) string) *Sink {
+	if o == (Options{}) {
+		return nil
+	}
+	sdk := telemetry.Open(o.Service)
+	if o.Level != Failures && o.Level != All {
+		return nil
+	}
+	s := &Sink{sdk: sdk, all: o.Level == All, contents: o.Contents, command: command, code: coder}
+	attrs := append(ofServer(c), semconv.DBOperationName(command))
+	s.kind = trace.SpanKindClient
+	if s.adds() {
+		attrs = append(attrs, messagingSystem, semconv.MessagingOperationTypeSend, semconv.MessagingOperationName(command))
+		s.kind = trace.SpanKindProducer
+	}
+	s.attrs = trace.WithAttributes(attrs...)
+	return s
+}
+
+// Add is the command of the sink that adds messages to streams.
+const Add = "XADD"
+
+// Sink makes the spans of the elements that a sink writes.
+type Sink struct {
+	sdk      *telemetry.SDK
+	all      bool
+	contents Contents
+	command  string
+	code     func(error) string
+	kind     trace.SpanKind
+	attrs    trace.SpanStartEventOption
+}
+
+// adds reports whether what is written are entries, which carry trace context.
+func (s *Sink) adds() bool { return s.command == Add }
+
+// Flush exports what the process has measured, for the end of a worker; see
+// [telemetry.SDK.Flush].
+func (o Options) Flush(ctx context.Context) {
+	if o != (Options{}) {
+		telemetry.Open(o.Service).Flush(ctx)
+	}
+}
+
+// FlushSoon has the spans exported: for the end of a bundle. The nil pointer has
+// none.
+func (s *Sink) FlushSoon() {
+	if s != nil {
+		s.sdk.FlushSoon()
+	}
+}
+
+// WantsID reports whether spans tell the IDs of new entries.
+func (s *Sink) WantsID() bool {
+	return s != nil && s.all && (s.contents == Metadata || s.contents == AllContents)
+}
+
+// Element is what a span tells of an element that was written, or not.
+type Element struct {
+	// Destination is the key that is written: a stream, or a document.
+	Destination string
+	// Message is the element, if it is a message, as it is written; nil: it is
+	// not.
+	Message *message.Message
+	// EventTime is the element's, in ms since the Unix epoch.
+	EventTime int64
+	// ID is that of the new entry; 0-0: there is none, or it is not known.
+	ID message.EntryID
+	// Fields and JSON are what a document is made of.
+	Fields []message.Field
+	JSON   string
+}
+
+// Span is that of an element on its way.
+type Span struct{ span trace.Span }
+
+// Begin begins the span of m, which is nil for what is no message, where all
+// writes are traced; nil if this one is not. The message that is to become an
+// entry has the span's context from then on, in fields of its own.
+func (s *Sink) Begin(m *message.Message) *Span {
+	if !s.all {
+		return nil
+	}
+	span := s.start(m, time.Time{})
+	if !span.SpanContext().IsSampled() {
+		return nil // what follows stays a child of the parent
+	}
+	if m != nil && s.adds() {
+		own := append(make([]message.Field, 0, len(m.Fields)+2), m.Fields...)
+		m.Fields = inject(span.SpanContext(), own)
+	}
+	return &Span{span}
+}
+
+var noSpan = trace.SpanFromContext(context.Background())
+
+// start begins a span, now or at a time.
+func (s *Sink) start(m *message.Message, at time.Time) trace.Span {
+	ctx := context.Background()
+	if m != nil {
+		if s.sdk.FollowsParent && unsampled(m.Fields) {
+			return noSpan
+		}
+		if parent := parentOf(m.Fields); parent.IsValid() {
+			ctx = trace.ContextWithRemoteSpanContext(ctx, parent)
+		}
+	}
+	opts := []trace.SpanStartOption{trace.WithSpanKind(s.kind), s.attrs}
+	if !at.IsZero() {
+		opts = append(opts, trace.WithTimestamp(at))
+	}
+	_, span := s.sdk.Tracer.Start(ctx, s.command, opts...)
+	return span
+}
+
+// Written ends the span of an element that was written.
+func (s *Sink) Written(sp *Span, e *Element, attempts int) {
+	s.describe(sp.span, e, attempts)
+	sp.span.End()
+}
+
+// Failed ends the span of an element that was not written, or makes one that
+// began at a time.
+func (s *Sink) Failed(sp *Span, began time.Time, e *Element, attempts int, err error) {
+	span := noSpan
+	if sp != nil {
+		span = sp.span
+	} else {
+		span = s.start(e.Message, began)
+	}
+	if !span.IsRecording() {
+		return
+	}
+	s.describe(span, e, attempts)
+	s.blame(span, err)
+	span.End()
+}
+
+// blame tells what went wrong: of contents, of which an error may repeat some,
+// only as much as is asked for.
+func (s *Sink) blame(span trace.Span, err error) {
+	kind := semconv.ErrorTypeOther
+	if code := s.code(err); code != "" {
+		kind = semconv.ErrorTypeKey.String(code)
+		span.SetAttributes(semconv.DBResponseStatusCode(code))
+	} else if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		kind = semconv.ErrorTypeKey.String("timeout")
+	}
+	span.SetAttributes(kind)
+	if s.contents == NoContents || s.contents == "" {
+		span.SetStatus(codes.Error, "")
+		return
+	}
+	span.SetStatus(codes.Error, valid(err.Error()))
+}
+
+func (s *Sink) describe(span trace.Span, e *Element, attempts int) {
+	if s.adds() {
+		stream := valid(e.Destination)
+		span.SetName(s.command + " " + stream)
+		span.SetAttributes(semconv.MessagingDestinationName(stream))
+	}
+	if s.contents != Metadata && s.contents != AllContents {
+		return
+	}
+	span.SetAttributes(AttemptsKey.Int(attempts), EventTimeKey.String(time.UnixMilli(e.EventTime).UTC().Format("2006-01-02T15:04:05.000Z")))
+	if !s.adds() {
+		span.SetAttributes(KeyKey.String(valid(e.Destination)))
+	}
+	if !e.ID.IsZero() {
+		span.SetAttributes(semconv.MessagingMessageID(e.ID.String()))
+	}
+	if m := e.Message; m != nil {
+		s.describeMessage(span, m)
+	}
+	if s.contents == AllContents {
+		span.SetAttributes(contentsOf(e)...)
+	}
+}
+
+func (s *Sink) describeMessage(span trace.Span, m *message.Message) {
+	if s.adds() {
+		span.SetAttributes(semconv.MessagingMessageBodySize(m.Size()))
+		if m.HasKey() {
+			span.SetAttributes(KeyKey.String(valid(m.Key)))
+		}
+	}
+	if m.Stream != "" {
+		span.SetAttributes(SourceKey.String(valid(m.Stream)), SourceIDKey.String(m.ID.String()))
+	}
+}
+
+// mostContents is how many bytes of an element its span holds. More would make
+// the few hundred spans of an export larger than receivers take.
+const mostContents = 16 << 10
+
+// contentsOf are the fields of an entry or a document, or its JSON.
+func contentsOf(e *Element) []attribute.KeyValue {
+	if e.JSON != "" {
+		text, cut := cutTo(e.JSON, mostContents)
+		return append([]attribute.KeyValue{DocumentKey.String(text)}, ifCut(cut)...)
+	}
+	list := e.Fields
+	if list == nil && e.Message != nil {
+		list = e.Message.Fields
+	}
+	var attrs []attribute.KeyValue
+	room, cut := mostContents, false
+	for i := range list {
+		f := &list[i]
+		room -= len(f.Name)
+		if room <= 0 {
+			cut = true
+			break
+		}
+		text, shorter := cutTo(f.Value, room)
+		room -= len(text)
+		cut = cut || shorter
+		attrs = append(attrs, attribute.String(string(FieldPrefix)+valid(f.Name), text))
+	}
+	return append(attrs, ifCut(cut)...)
+}
+
+func cutTo(s string, n int) (text string, cut bool) {
+	if len(s) <= n {
+		return valid(s), false
+	}
+	return valid(s[:n]), true
+}
+
+// valid makes a text of any bytes: an export fails with one that is not UTF-8.
+func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+
+func ifCut(cut bool) []attribute.KeyValue {
+	if !cut {
+		return nil
+	}
+	return []attribute.KeyValue{CutKey.Bool(true)}
+}

@@ -3,13 +3,13 @@ package sdf
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/log"
-
+	"example.com/beamredis/redisio/internal/logs"
 	"example.com/beamredis/redisio/internal/rdb"
 	"example.com/beamredis/redisio/internal/telemetry"
 	"example.com/beamredis/redisio/internal/tracing"
@@ -102,6 +102,7 @@ type ledger struct {
 	client        *rdb.Client
 	stream, group string
 	where         telemetry.Where
+	log           *slog.Logger
 
 	mu      sync.Mutex
 	open    int           // receipts that wait for their finalization or are being carried out
@@ -115,7 +116,7 @@ type ledger struct {
 
 func newLedger(client *rdb.Client, stream, group string) *ledger {
 	return &ledger{client: client, stream: stream, group: group, changed: make(chan struct{}),
-		where: telemetry.Of{Stream: stream, Group: group}.Where()}
+		where: telemetry.Of{Stream: stream, Group: group}.Where(), log: logs.Of(stream, group)}
 }
 
 func (l *ledger) opened() {
@@ -205,8 +206,8 @@ func (l *ledger) commit(ctx context.Context, rc *receipt) {
 	rc.traced.Acked(began, err)
 	if err != nil {
 		telemetry.AckFailures.AddOutside(ctx, 1, l.where)
-		log.Warnf(ctx, "%d entries and %d ranges of %s stay pending until a later bundle is final: %v",
-			len(rc.claimed)+len(rc.others), len(rc.spans), l.stream, err)
+		l.log.WarnContext(ctx, "entries stay pending until a later bundle is final: they could not be acknowledged",
+			"entries", len(rc.claimed)+len(rc.others), "ranges", len(rc.spans), "error", err)
 		l.giveUp(rc.leftovers())
 	}
 }
@@ -282,7 +283,7 @@ func (l *ledger) sendOnEmit(ctx context.Context) {
 		}
 		if err != nil {
 			telemetry.AckFailures.AddOutside(ctx, 1, l.where)
-			log.Warnf(ctx, "%d emitted entries of %s stay pending until a later bundle is final: %v", len(ids), l.stream, err)
+			l.log.WarnContext(ctx, "entries stay pending until a later bundle is final: they could not be acknowledged", "entries", len(ids), "error", err)
 			l.giveUp(leftovers{span: idRange{after: ids[0].Prev(), to: ids[len(ids)-1]}})
 		}
 	}

@@ -239,7 +239,7 @@ func TestOnEmitAcknowledgesInTheBackground(t *testing.T) {
 	b := newLedgerBench(t, 30)
 	b.ackNow(t.Context(), nil, nil)
 	for ms := uint64(1); ms <= 29; ms++ {
-		b.ackNow(t.Context(), ids(ms, ms))
+		b.ackNow(t.Context(), ids(ms, ms), nil)
 	}
 	if !b.settled(t.Context(), 5*time.Second) {
 		t.Fatal("not settled in time")

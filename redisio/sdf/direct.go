@@ -7,9 +7,9 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/sdf"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/util/reflectx"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/log"
 
 	"example.com/beamredis/redisio/internal/finalize"
+	"example.com/beamredis/redisio/internal/logs"
 	"example.com/beamredis/redisio/message"
 	"example.com/beamredis/redisio/topic"
 )
@@ -78,7 +78,7 @@ func (d *directAcks) settle(ctx context.Context, group string) {
 			ack(ctx)
 		}
 	case d.begun:
-		log.Warnf(ctx, "the pipeline failed: what it read stays pending for group %s, and the next run is given it again", group)
+		logs.Log.WarnContext(ctx, "the pipeline failed: what it read stays pending, and the next run is given it again", "group", group)
 	}
 	*d = directAcks{}
 }

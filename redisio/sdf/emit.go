@@ -195,7 +195,7 @@ func (t *turn) outOfReach(ctx context.Context, err error) error {
 		return fmt.Errorf("redis out of reach for %s: %w", down.Round(time.Second), err)
 	}
 	telemetry.ReadRetries.Add(ctx, 1, t.r.where)
-	t.r.warner.warnf(ctx, "unreachable", "partition %s: will try again for %s: %v", t.r.stream, t.cfg.RetryFor-now.Sub(t.r.failedSince).Round(time.Second), err)
+	t.r.log.WarnContext(ctx, "Redis is out of reach, and will be tried again", "for", t.cfg.RetryFor-now.Sub(t.r.failedSince).Round(time.Second), "error", err)
 	pause := time.NewTimer(max(0, min(t.scope.idleLeft, 100*time.Millisecond)))
 	defer pause.Stop()
 	select {

@@ -6,8 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/log"
-
 	"example.com/beamredis/redisio/internal/telemetry"
 	"example.com/beamredis/redisio/message"
 )
@@ -82,8 +80,7 @@ func (t *turn) finish(ctx context.Context) (ended bool, err error) {
 		if time.Since(t.r.finishing) < finishFor {
 			return false, nil
 		}
-		log.Warnf(ctx, "partition %s: the runner has not finalized the last bundles for %s; group %s keeps their entries pending",
-			t.r.stream, finishFor, t.r.cfg.Group)
+		t.r.log.WarnContext(ctx, "the runner has not finalized the last bundles; their entries stay pending", "waited", finishFor)
 	}
 	t.tr.End()
 	t.r.hub.forget(t.r.spot)

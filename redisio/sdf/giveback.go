@@ -32,11 +32,10 @@ func (r *reader) giveBack(ctx context.Context, pos message.EntryID) error {
 		return err // the queue stays, for the next turn to try again
 	case err != nil:
 		// It is no reason to fail a read that has come to its end.
-		r.warner.warnf(ctx, "kept", "%d entries of %s after %s that were fetched and not emitted are not given back, and %s: %v",
-			len(ids), r.stream, pos, r.fateOfUnused(), err)
+		r.log.WarnContext(ctx, "entries that were fetched and not emitted cannot be given back, and "+r.fateOfUnused(), "entries", len(ids), "after", pos, "error", err)
 	case !done && r.cfg.Ack == NoAck:
-		r.warner.warnf(ctx, "kept", "%d entries of %s after %s that were fetched and not emitted are not given back, because somebody else has read meanwhile; they %s",
-			len(ids), r.stream, pos, r.fateOfUnused())
+		r.log.WarnContext(ctx, "entries that were fetched and not emitted are not given back, because somebody else has read meanwhile; they "+r.fateOfUnused(),
+			"entries", len(ids), "after", pos)
 	}
 	r.seen, r.tally.index = pos, r.tally.index-int64(len(ids))
 	r.letGo()

@@ -5,8 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/log"
-
+	"example.com/beamredis/redisio/internal/logs"
 	"example.com/beamredis/redisio/internal/rdb"
 	"example.com/beamredis/redisio/message"
 )
@@ -277,7 +276,8 @@ func (h *hub) fail(ctx context.Context, err error) {
 	h.failed = time.Now()
 	if rdb.IsNoPermission(err) && !h.warned {
 		h.warned = true
-		log.Warnf(ctx, "the user may not wait for entries: grant it the command XREAD (ACL SETUSER … +xread); until then idle partitions are polled every %v: %v", roundPause, err)
+		logs.Log.WarnContext(ctx, "the user may not wait for entries: grant it the command XREAD (ACL SETUSER … +xread); until then idle partitions are polled",
+			"every", roundPause, "error", err)
 	}
 }
 

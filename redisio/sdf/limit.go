@@ -6,8 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/log"
-
 	"example.com/beamredis/redisio/internal/finalize"
 	"example.com/beamredis/redisio/internal/rdb"
 	"example.com/beamredis/redisio/message"
@@ -112,7 +110,7 @@ func (r *reader) countAlone(ctx context.Context, b *finalize.Bundle, id message.
 		ctx, cancel := context.WithTimeout(after, 5*time.Second)
 		defer cancel()
 		if err := set(ctx, deliveries); err != nil {
-			log.Warnf(ctx, "the delivery of %s in %s, which went well, stays counted: %v", id, r.stream, err)
+			r.log.WarnContext(ctx, "a delivery that went well stays counted", "id", id, "error", err)
 		}
 	})
 	return set(ctx, deliveries+1)

@@ -127,8 +127,7 @@ func (r *reader) dropSeen(ctx context.Context, entries []rdb.Entry) []rdb.Entry 
 	}
 	if n > 0 {
 		telemetry.Skipped.Add(ctx, int64(n), r.where)
-		r.warner.warnf(ctx, "skipped", "group %s of %s delivered %d entries at or before %s again; they were read before and are skipped",
-			r.cfg.Group, r.stream, n, r.seen)
+		r.log.WarnContext(ctx, "the group delivered entries again that were read before; they are skipped", "entries", n, "read_to", r.seen)
 	}
 	return entries[n:]
 }
@@ -141,8 +140,8 @@ func (r *reader) openGap(ctx context.Context, f rdb.Fetched, b *batch) {
 		r.rereadAs = fresh // most likely this reader's own fetch, whose reply was lost
 	}
 	if r.rereadAs == gap {
-		r.warner.warnf(ctx, "gap", "somebody else reads %s as group %s: it stands at %s, this job left it at %s; the entries between are read all the same",
-			r.stream, r.cfg.Group, f.Group.LastDelivered, r.seen)
+		r.log.WarnContext(ctx, "somebody else reads as this group; the entries that it took are read all the same",
+			"stands_at", f.Group.LastDelivered, "left_at", r.seen)
 	}
 	r.rereadTo, r.onlyPend, r.phase = f.Group.LastDelivered, false, rereading
 	if b.left() > 0 {

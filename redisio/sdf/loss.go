@@ -102,15 +102,13 @@ func (r *reader) reportLoss(ctx context.Context, l loss) {
 	switch {
 	case l.entries > 0:
 		telemetry.Lost.Add(ctx, l.entries, r.where)
-		source := ""
+		countedBy := "stream"
 		if !r.tally.exact {
-			source = ", going by the group's own count, which may lag behind"
+			countedBy = "group, whose count may lag behind"
 		}
-		r.warner.warnf(ctx, "lost", "%d entries of %s after %s were trimmed or deleted before group %s read them%s: they are lost",
-			l.entries, r.stream, r.seen, r.cfg.Group, source)
+		r.log.WarnContext(ctx, "entries were trimmed or deleted before they were read: they are lost", "entries", l.entries, "after", r.seen, "counted_by", countedBy)
 	case l.uncounted:
 		telemetry.LossesUnknown.Add(ctx, 1, r.where)
-		r.warner.warnf(ctx, "lost", "entries of %s after %s may have been trimmed before group %s read them; the server cannot tell how many",
-			r.stream, r.seen, r.cfg.Group)
+		r.log.WarnContext(ctx, "entries may have been trimmed before they were read; the server cannot tell how many", "after", r.seen)
 	}
 }

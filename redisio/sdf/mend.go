@@ -71,14 +71,13 @@ func (r *reader) mend(ctx context.Context, tr *Tracker, st rdb.State) (after rdb
 			return st, false, err
 		}
 		telemetry.GroupsHealed.Add(ctx, 1, r.where)
-		r.warner.warnf(ctx, "group", "group %s of %s had gone and was created again at %s", r.cfg.Group, r.stream, cure.at)
+		r.log.WarnContext(ctx, "the group had gone, and was created again", "at", cure.at)
 	}
 	if cure.setGroup {
 		if err := r.client.SetGroup(ctx, r.stream, r.cfg.Group, cure.at); err != nil {
 			return st, false, err
 		}
-		r.warner.warnf(ctx, "beyond", "group %s of %s stood at %s, beyond the stream's end, and was set back to %s",
-			r.cfg.Group, r.stream, st.Group.LastDelivered, cure.at)
+		r.log.WarnContext(ctx, "the group stood beyond the stream's end, and was set back", "stood_at", st.Group.LastDelivered, "at", cure.at)
 	}
 	if cure.replaced {
 		r.replace(ctx, tr, cure, pos)
@@ -103,12 +102,11 @@ func (r *reader) mendPosition(tr *Tracker) message.EntryID {
 
 func (r *reader) replace(ctx context.Context, tr *Tracker, cure remedy, pos message.EntryID) {
 	telemetry.Replaced.Add(ctx, 1, r.where)
-	what := "is an older copy of itself, or its group stood beyond its end"
+	what := "the stream is an older copy of itself, or its group stood beyond its end"
 	if cure.createGroup {
-		what = "was deleted and made anew"
+		what = "the stream was deleted and made anew"
 	}
-	r.warner.warnf(ctx, "replaced", "stream %s %s: it ends before %s, where group %s had read to; reading goes on after %s",
-		r.stream, what, pos, r.cfg.Group, cure.at)
+	r.log.WarnContext(ctx, what+": it ends before what the group had read to; reading goes on after another ID", "read_to", pos, "goes_on_after", cure.at)
 	r.reset() // its queue is empty: only an emptied reader looks at the server
 	r.afresh = true
 	r.acks.revoke()

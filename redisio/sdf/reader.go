@@ -2,9 +2,11 @@ package sdf
 
 import (
 	"context"
+	"log/slog"
 	"math"
 	"time"
 
+	"example.com/beamredis/redisio/internal/logs"
 	"example.com/beamredis/redisio/internal/rdb"
 	"example.com/beamredis/redisio/internal/telemetry"
 	"example.com/beamredis/redisio/internal/tracing"
@@ -32,7 +34,7 @@ type reader struct {
 	hub    *hub
 	spot   *spot
 	acks   *ledger
-	warner warner
+	log    *slog.Logger
 	origin origins
 	spans  *tracing.Source // nil: the read is not traced
 	of     telemetry.Of
@@ -110,7 +112,7 @@ func (b *batch) left() int { return len(b.entries) - b.next }
 func newReader(client *rdb.Client, cfg *Config, stream string) *reader {
 	r := &reader{client: client, cfg: cfg, stream: stream, hub: hubOf(client), spot: &spot{stream: stream}, acks: newLedger(client, stream, cfg.Group)}
 	r.of = telemetry.Of{Stream: stream, Group: cfg.Group}
-	r.where = r.of.Where()
+	r.where, r.log = r.of.Where(), logs.Of(stream, cfg.Group)
 	r.held = newHolding(r)
 	r.clear()
 	return r

@@ -175,8 +175,8 @@ func (r *reader) lastTakeOver(ctx context.Context, rest Restriction) (b *batch, 
 	case b != nil || r.old.scanAt.IsZero():
 		return b, false, nil
 	case late && r.old.others > 0:
-		r.warner.warnf(ctx, "held", "%d entries of %s stay pending for group %s: other consumers hold them, and none of them has been idle for %v",
-			r.old.others, r.stream, r.cfg.Group, r.cfg.ClaimIdle)
+		r.log.WarnContext(ctx, "entries stay pending: other consumers hold them, and none of them has been idle for long enough",
+			"entries", r.old.others, "claim_idle", r.cfg.ClaimIdle)
 		r.old.done()
 	}
 	r.hub.idle(r.spot, message.MaxID, r.serverMs) // no arrival concerns it

@@ -134,6 +134,5 @@ func (r *reader) reportGone(ctx context.Context, gone []message.EntryID) {
 	}
 	r.skipped = append(r.skipped, gone...)
 	telemetry.Lost.Add(ctx, int64(len(gone)), r.where)
-	r.warner.warnf(ctx, "lost", "%d entries of %s were deleted or trimmed while they were pending for group %s, first %s: they are lost",
-		len(gone), r.stream, r.cfg.Group, gone[0])
+	r.log.WarnContext(ctx, "entries were deleted or trimmed while they were pending: they are lost", "entries", len(gone), "first", gone[0])
 }

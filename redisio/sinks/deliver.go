@@ -7,9 +7,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/log"
 	"github.com/cenkalti/backoff/v5"
 
+	"example.com/beamredis/redisio/internal/logs"
 	"example.com/beamredis/redisio/internal/rdb"
 )
 
@@ -34,8 +34,6 @@ type delivery[T any] struct {
 
 	now   func() time.Time
 	sleep func(context.Context, time.Duration) error
-
-	warned time.Time // when it was last said that nothing gets through
 
 	began   time.Time // when the batch that is under way was first tried
 	attempt int       // how often it was
@@ -110,17 +108,13 @@ func (d *delivery[T]) run(ctx context.Context, items []T) error {
 	}
 }
 
-// warnEvery bounds how often a sink that tries again says so.
-const warnEvery = 10 * time.Second
-
 // warnOfRetries says that nothing gets through, before the deadline does.
 func (d *delivery[T]) warnOfRetries(ctx context.Context, lost *LostError) {
-	now := d.now()
-	if ctx.Err() != nil || !d.warned.IsZero() && now.Sub(d.warned) < warnEvery {
+	if ctx.Err() != nil {
 		return // a bundle that is given up will not try again
 	}
-	d.warned = now
-	log.Warnf(ctx, "write: will try again for %v: %v", (d.deadline - lost.Elapsed).Round(time.Second), lost)
+	logs.Log.WarnContext(ctx, "elements could not be written, and will be tried again", "destination", lost.Destination, "elements", lost.Count,
+		"attempts", lost.Attempts, "for", (d.deadline - lost.Elapsed).Round(time.Second), "error", lost.Cause)
 }
 
 // giveUp tells the end of the time from the end of the bundle.

@@ -7,9 +7,9 @@ import (
 	"sync"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/util/reflectx"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/log"
 
 	"example.com/beamredis/redisio/internal/finalize"
+	"example.com/beamredis/redisio/internal/logs"
 	"example.com/beamredis/redisio/internal/rdb"
 	"example.com/beamredis/redisio/message"
 )
@@ -78,7 +78,7 @@ func (w *WriteFn) warnOfEviction(ctx context.Context) {
 		return
 	}
 	if policy, _ := client.EvictionPolicy(ctx); policy != "" {
-		log.Warnf(ctx, "redis at %s removes keys when its memory is full (maxmemory-policy %s): with the state of idempotent writing gone, "+
-			"entries can be written twice; use noeviction", w.Conn.Addr, policy)
+		logs.Log.WarnContext(ctx, "Redis removes keys when its memory is full: with the state of idempotent writing gone, entries can be written twice; use noeviction",
+			"address", w.Conn.WithDefaults().Addr, "maxmemory_policy", policy)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"runtime"
 	"strings"
 	"sync"
@@ -59,8 +60,9 @@ func TestPanickingCallbackIsLoggedAndTheNextOneRuns(t *testing.T) {
 
 	h := newHarness(t, t.Context())
 	var ran journal
+	broken := fmt.Sprint("the broken callback ", rand.Uint64()) // equal lines are not logged twice
 	h.process("inst001", outcome{}, func(b *Bundle) {
-		b.OnCommit(func(context.Context) { panic("the broken callback") })
+		b.OnCommit(func(context.Context) { panic(broken) })
 		b.OnCommit(ran.commit("next"))
 	})
 	h.finalize("inst001")
@@ -68,7 +70,7 @@ func TestPanickingCallbackIsLoggedAndTheNextOneRuns(t *testing.T) {
 	if diff := cmp.Diff([]string{"next"}, ran.all()); diff != "" {
 		t.Errorf("callbacks (-want +got):\n%s", diff)
 	}
-	for _, want := range []string{"level=ERROR", "the broken callback", "bundle_test.go"} {
+	for _, want := range []string{"level=ERROR", broken, "bundle_test.go"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log does not have %q:\n%s", want, &log)
 		}

@@ -2,8 +2,9 @@ package finalize
 
 import (
 	"context"
-	"log/slog"
 	"sync"
+
+	"example.com/beamredis/redisio/internal/logs"
 )
 
 // MaxWaiting is how many bundles of one connection may wait for their finalization before [Bundle.OnCommit] refuses callbacks. It is some
@@ -53,7 +54,7 @@ func (c *Connection) full() bool {
 		return false
 	}
 	c.warn.Do(func() {
-		slog.Warn("the runner does not finalize bundles: nothing more is acknowledged until it does (on Flink: is checkpointing on?)", "waiting", MaxWaiting)
+		logs.Log.Warn("the runner does not finalize bundles: nothing more is acknowledged until it does (on Flink: is checkpointing on?)", "waiting", MaxWaiting)
 	})
 	return true
 }

@@ -3,9 +3,10 @@ package finalize
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"runtime/debug"
 	"sync"
+
+	"example.com/beamredis/redisio/internal/logs"
 )
 
 // queue runs tasks one after another in a goroutine that exists only while there are any. The zero queue is ready.
@@ -92,7 +93,7 @@ func Drain(ctx context.Context) error {
 func guard(kind string, fn func()) {
 	defer func() {
 		if p := recover(); p != nil {
-			slog.Error("a bundle finalization callback panicked", "callback", kind, "panic", p, "stack", string(debug.Stack()))
+			logs.Log.With("callback", kind, "panic", p).Error("a bundle finalization callback panicked", "stack", string(debug.Stack()))
 		}
 	}()
 	fn()

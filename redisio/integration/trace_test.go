@@ -286,3 +286,24 @@ func (s *server) produceAs(password, stream string, o origin) {
 		s.t.Fatal(err)
 	}
 }
+
+// More spans than are kept, and nobody who takes them: nothing waits for that.
+func TestAReceiverThatCannotBeReachedHoldsUpNothing(t *testing.T) {
+	oteltest.Shared(t) // takes the metrics
+	for name, addr := range oteltest.Unreachable(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"+addr)
+			s := start(t)
+			service, o := service(t), newOrigin()
+			n := sized(20_000, 1_000_000)
+			s.load(in, 0, n, func(i int) []string { return append(entryOf(i), "traceparent", o.parent("01")) })
+			j := untilCaughtUp(s, redisio.WithServiceName(service))
+			j.write = []redisio.WriteOption{redisio.WithServiceName(service), redisio.WithTracing(redisio.TraceAll, redisio.TraceMetadata)}
+			j.mustRun(t)
+			if got := s.length(out); got != n {
+				t.Errorf("%d entries came out of %d", got, n)
+			}
+			s.wantCaughtUp(in, group)
+		})
+	}
+}

@@ -53,10 +53,11 @@ type receipt struct {
 	spans   []idRange
 	waited  *atomic.Int64 // IDs counted in waitingIDs; given back at most once
 	traced  *tracing.Waiting
+	count   int64 // entries that it is about, at most
 }
 
 func newReceipt(claimed, others []message.EntryID, spans ...idRange) *receipt {
-	rc := &receipt{others: others, waited: new(atomic.Int64)}
+	rc := &receipt{others: others, waited: new(atomic.Int64), count: int64(len(claimed) + len(others))}
 	for _, s := range spans {
 		if !s.empty() {
 			rc.spans = append(rc.spans, s)
@@ -81,12 +82,13 @@ func (rc *receipt) settle() { waitingIDs.Add(-rc.waited.Swap(0)) }
 // range: everything in it was emitted. The others are not: between them may lie
 // entries that wait for their redelivery.
 type leftovers struct {
-	span idRange
-	ids  []message.EntryID
+	span  idRange
+	ids   []message.EntryID
+	count int64 // entries that they are about, at most
 }
 
 func (rc *receipt) leftovers() leftovers {
-	l := leftovers{ids: rc.others}
+	l := leftovers{ids: rc.others, count: rc.count}
 	if n := len(rc.claimed); n > 0 {
 		l.span = idRange{after: rc.claimed[0].Prev(), to: rc.claimed[n-1]}
 	}
@@ -106,6 +108,7 @@ type ledger struct {
 
 	mu      sync.Mutex
 	open    int           // receipts that wait for their finalization or are being carried out
+	owed    int64         // entries of those, and emitted ones that are acknowledged at once
 	changed chan struct{} // closed when open goes down
 	failed  leftovers     // for a later bundle
 	onEmit  []message.EntryID
@@ -119,10 +122,18 @@ func newLedger(client *rdb.Client, stream, group string) *ledger {
 		where: telemetry.Of{Stream: stream, Group: group}.Where(), log: logs.Of(stream, group)}
 }
 
-func (l *ledger) opened() {
+func (l *ledger) opened(rc *receipt) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.open++
+	l.owed += rc.count
+}
+
+// unacknowledged is how many entries wait for their acknowledgement.
+func (l *ledger) unacknowledged() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.owed + l.failed.count
 }
 
 // revoke makes commits do nothing from now on: their IDs would be those of
@@ -139,10 +150,11 @@ func (l *ledger) isVoid() bool {
 	return l.void
 }
 
-func (l *ledger) closed() {
+func (l *ledger) closed(rc *receipt) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.open--
+	l.owed -= rc.count
 	close(l.changed)
 	l.changed = make(chan struct{})
 }
@@ -167,6 +179,7 @@ func (l *ledger) giveUp(f leftovers) {
 	defer l.mu.Unlock()
 	l.failed.span = l.failed.span.join(f.span)
 	l.failed.ids = append(l.failed.ids, f.ids...)
+	l.failed.count += f.count
 }
 
 // settled reports whether nothing is open, waiting for it up to d.
@@ -193,7 +206,7 @@ func (l *ledger) settled(ctx context.Context, d time.Duration) bool {
 // commit acknowledges a receipt whose bundle is final. What cannot be
 // acknowledged in time stays pending and is left to a later bundle.
 func (l *ledger) commit(ctx context.Context, rc *receipt) {
-	defer l.closed()
+	defer l.closed(rc)
 	defer rc.settle()
 	if l.isVoid() {
 		return
@@ -253,6 +266,7 @@ func (l *ledger) ackNow(ctx context.Context, ids []message.EntryID, traced *trac
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.onEmit = append(l.onEmit, ids...)
+	l.owed += int64(len(ids))
 	if traced != nil {
 		l.traced = append(l.traced, traced)
 	}
@@ -278,13 +292,21 @@ func (l *ledger) sendOnEmit(ctx context.Context) {
 		l.mu.Unlock()
 		began := time.Now()
 		err := l.ack(ctx, ids)
+		l.settleEmitted(len(ids))
 		for _, w := range traced {
 			w.Acked(began, err)
 		}
 		if err != nil {
 			telemetry.AckFailures.AddOutside(ctx, 1, l.where)
 			l.log.WarnContext(ctx, "entries stay pending until a later bundle is final: they could not be acknowledged", "entries", len(ids), "error", err)
-			l.giveUp(leftovers{span: idRange{after: ids[0].Prev(), to: ids[len(ids)-1]}})
+			l.giveUp(leftovers{span: idRange{after: ids[0].Prev(), to: ids[len(ids)-1]}, count: int64(len(ids))})
 		}
 	}
+}
+
+// settleEmitted notes that n entries no longer wait to be acknowledged at once.
+func (l *ledger) settleEmitted(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.owed -= int64(n)
 }

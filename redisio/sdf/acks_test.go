@@ -63,10 +63,10 @@ func TestLeftoversNeverSpanRedeliveredEntries(t *testing.T) {
 		want    leftovers
 	}{
 		"nothing":              {nil, nil, leftovers{}},
-		"redelivered alone":    {nil, nil, leftovers{ids: redelivered}},
-		"claimed":              {ids(20, 23), nil, leftovers{span: spanOf(20, 23), ids: redelivered}},
-		"claimed after a span": {ids(20, 23), []idRange{spanOf(11, 15)}, leftovers{span: spanOf(11, 23), ids: redelivered}},
-		"spans":                {nil, []idRange{spanOf(11, 12), {}, spanOf(14, 15)}, leftovers{span: spanOf(11, 15), ids: redelivered}},
+		"redelivered alone":    {nil, nil, leftovers{ids: redelivered, count: 2}},
+		"claimed":              {ids(20, 23), nil, leftovers{span: spanOf(20, 23), ids: redelivered, count: 6}},
+		"claimed after a span": {ids(20, 23), []idRange{spanOf(11, 15)}, leftovers{span: spanOf(11, 23), ids: redelivered, count: 6}},
+		"spans":                {nil, []idRange{spanOf(11, 12), {}, spanOf(14, 15)}, leftovers{span: spanOf(11, 15), ids: redelivered, count: 2}},
 	} {
 		rc := newReceipt(tc.claimed, tc.want.ids, tc.spans...)
 		if diff := cmp.Diff(tc.want, rc.leftovers(), compareAcks); diff != "" {
@@ -181,13 +181,17 @@ func (b ledgerBench) wantPending(want ...message.EntryID) {
 
 func TestCommitAcknowledgesWhatTheReceiptHolds(t *testing.T) {
 	b := newLedgerBench(t, 12)
-	b.opened()
+	rc := newReceipt(ids(7, 9), ids(2, 2), spanOf(4, 5))
+	b.opened(rc)
 	if b.settled(t.Context(), time.Millisecond) {
 		t.Error("settled while a receipt is open")
 	}
-	b.commit(t.Context(), newReceipt(ids(7, 9), ids(2, 2), spanOf(4, 5)))
+	if n := b.unacknowledged(); n != 4 {
+		t.Errorf("%d entries wait, want 3 claimed and 1 redelivered", n)
+	}
+	b.commit(t.Context(), rc)
 	b.wantPending(id(1, 0), id(3, 0), id(6, 0), id(10, 0), id(11, 0), id(12, 0))
-	if b.hasFailed() || !b.settled(t.Context(), time.Second) {
+	if b.hasFailed() || !b.settled(t.Context(), time.Second) || b.unacknowledged() != 0 {
 		t.Error("not settled after a commit that went well")
 	}
 }
@@ -196,8 +200,9 @@ func TestRangesOfAnyLengthAreAcknowledged(t *testing.T) {
 	const n = 2*pendingPage + 500
 	b := newLedgerBench(t, n)
 	crowd(t)
-	b.opened()
-	b.commit(t.Context(), newReceipt(ids(2, n-1), nil))
+	rc := newReceipt(ids(2, n-1), nil)
+	b.opened(rc)
+	b.commit(t.Context(), rc)
 	b.wantPending(id(1, 0), id(n, 0))
 }
 
@@ -206,8 +211,9 @@ func TestAcknowledgingWhereTheGroupVanishedIsNoFailure(t *testing.T) {
 	if err := b.server.Client().XGroupDestroy(t.Context(), "in:0", "g").Err(); err != nil {
 		t.Fatal(err)
 	}
-	b.opened()
-	if b.commit(t.Context(), newReceipt(ids(1, 1), ids(2, 2), spanOf(3, 3))); b.hasFailed() {
+	rc := newReceipt(ids(1, 1), ids(2, 2), spanOf(3, 3))
+	b.opened(rc)
+	if b.commit(t.Context(), rc); b.hasFailed() {
 		t.Errorf("left over: %+v", b.takeFailed())
 	}
 }
@@ -219,10 +225,11 @@ func TestALaterBundleRepairsWhatCouldNotBeAcknowledged(t *testing.T) {
 	b.server.Kill()
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	b.opened()
-	b.commit(ctx, newReceipt(ids(7, 9), []message.EntryID{id(1, 0), id(3, 0)}))
-	if !b.hasFailed() {
-		t.Fatal("a commit that could not reach the server left nothing over")
+	rc := newReceipt(ids(7, 9), []message.EntryID{id(1, 0), id(3, 0)})
+	b.opened(rc)
+	b.commit(ctx, rc)
+	if !b.hasFailed() || b.unacknowledged() != 5 {
+		t.Fatalf("a commit that could not reach the server left over: %v, of %d entries", b.hasFailed(), b.unacknowledged())
 	}
 	b.server.Restart()
 	b.wantPending(ids(1, 12)...)
@@ -230,8 +237,9 @@ func TestALaterBundleRepairsWhatCouldNotBeAcknowledged(t *testing.T) {
 	if b.hasFailed() {
 		t.Error("handed over twice")
 	}
-	b.opened()
-	b.commit(t.Context(), newReceipt(ids(10, 11), failed.ids, failed.span))
+	rc = newReceipt(ids(10, 11), failed.ids, failed.span)
+	b.opened(rc)
+	b.commit(t.Context(), rc)
 	b.wantPending(id(2, 0), id(4, 0), id(5, 0), id(6, 0), id(12, 0))
 }
 
@@ -253,7 +261,7 @@ func TestOnEmitLeavesItsFailuresToALaterBundle(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("ignored: the acknowledgement outlives its bundle"))
 	b.sendOnEmitUntil(ctx, ids(2, 4))
-	want := leftovers{span: spanOf(2, 4)}
+	want := leftovers{span: spanOf(2, 4), count: 3}
 	if diff := cmp.Diff(want, b.takeFailed(), compareAcks); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -266,14 +274,15 @@ func TestOnEmitLeavesItsFailuresToALaterBundle(t *testing.T) {
 // be waited for that the retries give up.
 func (b ledgerBench) sendOnEmitUntil(ctx context.Context, list []message.EntryID) {
 	b.mu.Lock()
-	b.onEmit, b.sending = list, true
+	b.onEmit, b.sending, b.owed = list, true, int64(len(list))
 	b.mu.Unlock()
 	b.sendOnEmit(ctx)
 }
 
 func TestSettledEndsWithItsContext(t *testing.T) {
 	l := newLedger(nil, "in:0", "g")
-	l.opened()
+	rc := newReceipt(nil, nil)
+	l.opened(rc)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan bool)
 	go func() { done <- l.settled(ctx, time.Hour) }()
@@ -282,7 +291,7 @@ func TestSettledEndsWithItsContext(t *testing.T) {
 		t.Error("settled while a receipt is open")
 	}
 	go func() { done <- l.settled(t.Context(), time.Hour) }()
-	l.closed()
+	l.closed(rc)
 	if !<-done {
 		t.Error("not settled when the last receipt is closed")
 	}

@@ -134,6 +134,7 @@ func (t *turn) settle() {
 		claimed = nil
 	}
 	rc := newReceipt(claimed, others, r.repair, failed.span)
+	rc.count += failed.count - int64(len(failed.ids))
 	if r.spans != nil {
 		rc.traced = t.keepTraced()
 	}
@@ -143,9 +144,9 @@ func (t *turn) settle() {
 	leave := func() { // to the finalization of a later bundle
 		rc.settle()
 		acks.giveUp(rc.leftovers())
-		acks.closed()
+		acks.closed(rc)
 	}
-	acks.opened()
+	acks.opened(rc)
 	switch {
 	case t.bundle == nil:
 		t.later(commit)
@@ -187,7 +188,7 @@ func (t *turn) count(ctx context.Context) {
 	telemetry.Acknowledged.Settle(ctx)
 	telemetry.AckFailures.Settle(ctx)
 	telemetry.Lag.Set(ctx, r.of, r.lag())
-	telemetry.Pending.Set(ctx, r.of, r.pending)
+	telemetry.AcksPending.Set(ctx, r.of, r.acks.unacknowledged())
 	if ms := t.we.state(); ms != noWatermark && r.serverMs != noWatermark {
 		telemetry.WatermarkAge.Set(ctx, r.of, max(0, r.serverMs-ms))
 	}

@@ -67,7 +67,6 @@ type reader struct {
 	lastFetch   time.Time
 	lastGen     message.EntryID // the stream's last-generated ID at the last fetch
 	backlog     int64           // entries known to wait in the stream
-	pending     int64           // entries of the group that are pending, at the latest look
 	failedSince time.Time       // since when Redis has been out of reach
 	doubt       bool            // a fetch failed: it may have been carried out all the same
 	finishing   time.Time       // since when the read is over and waits for its acknowledgements
@@ -282,7 +281,6 @@ func (r *reader) note(st rdb.State) {
 	r.serverMs = max(r.serverMs, st.Now)
 	r.lastGen = st.Stream.LastGenerated
 	r.size.look(st.Stream.EntryBytes)
-	r.pending = st.Group.Pending
 	r.backlog = st.Group.Lag
 	if r.backlog < 0 {
 		r.backlog = st.Stream.Length

@@ -216,3 +216,22 @@ func Find(spans []Span, name string) (found []Span) {
 	}
 	return found
 }
+
+// Unreachable returns the addresses of receivers that take nothing: one refuses
+// connections, the other accepts them and never answers.
+func Unreachable(t testing.TB) map[string]string {
+	t.Helper()
+	refuses, silent := listen(t), listen(t)
+	_ = refuses.Close()
+	return map[string]string{"refuses": refuses.Addr().String(), "never answers": silent.Addr().String()}
+}
+
+func listen(t testing.TB) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return l
+}

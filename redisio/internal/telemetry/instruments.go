@@ -20,7 +20,7 @@ var (
 // What the source knows of each partition at the end of its latest turn.
 var (
 	Lag          = newGauge("lag", "{entry}", "entries of the partition that wait to be read")
-	Pending      = newGauge("pending", "{entry}", "entries that the group had pending at the latest look at the server, of whatever consumer")
+	AcksPending  = newGauge("acks_pending", "{entry}", "entries that this worker has emitted and not acknowledged yet")
 	WatermarkAge = newGauge("watermark_age", "ms", "how far the partition's watermark is behind the server's clock")
 )
 

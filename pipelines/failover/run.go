@@ -167,13 +167,13 @@ func (j *job) submit(sig *cli.Signals, w io.Writer) (submissions int, err error)
 // entries are in the sink.
 func (j *job) pipeline() (*beam.Pipeline, error) {
 	p, s := beam.NewPipelineWithRoot()
-	msgs, err := redisio.TryRead(s, j.conn, j.source, j.group, redisio.WithStart(redisio.StartEarliest()), redisio.WithStopAtLatest(),
-		redisio.WithBundleBounds(bundleEntries, bundleBytes, bundleTime))
+	msgs, err := redisio.TryRead(s, j.conn, j.source, j.group, append([]redisio.ReadOption{redisio.WithStart(redisio.StartEarliest()),
+		redisio.WithStopAtLatest(), redisio.WithBundleBounds(bundleEntries, bundleBytes, bundleTime)}, j.read...)...)
 	if err != nil {
 		return nil, err
 	}
 	tested := beam.ParDo(s, &failFn{Conn: j.conn, Tally: j.tally(), Faults: j.faults}, msgs)
-	_, err = redisio.TryWrite(s, j.conn, j.sink, tested)
+	_, err = redisio.TryWrite(s, j.conn, j.sink, tested, j.write...)
 	return p, err
 }
 

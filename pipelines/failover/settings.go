@@ -24,6 +24,7 @@ type settings struct {
 	rate         float64
 	seed         uint64
 	maxFailures  int
+	telemetry    cli.Telemetry
 }
 
 func (s *settings) register(fs *flag.FlagSet) {
@@ -36,6 +37,7 @@ func (s *settings) register(fs *flag.FlagSet) {
 	fs.IntVar(&s.count, "count", 100_000, "`number` of entries to copy")
 	fs.Float64Var(&s.rate, "fail_rate", 0.0001, "`probability`, from 0 to 1, that an entry fails; it is drawn anew after every failure")
 	fs.Uint64Var(&s.seed, "seed", 1, "`seed` of the failures: the same seed picks the same entries")
+	s.telemetry.Register(fs)
 	fs.IntVar(&s.maxFailures, "max_failures", 100, "`number` of failures after which none is simulated any more, so that the copy ends")
 }
 
@@ -60,6 +62,8 @@ type job struct {
 	check        bool // of a Redis that others use as well
 	count        int
 	faults       faults
+	read         []redisio.ReadOption
+	write        []redisio.WriteOption
 }
 
 const ownRedis = "redis://localhost" // its address is known when it runs
@@ -72,19 +76,21 @@ func (s *settings) job() (job, error) {
 		redis.URL = ownRedis
 	}
 	conn, connErr := redis.Conn()
+	read, write, telemetryErr := s.telemetry.Options()
 	return job{
 			conn:   conn,
 			source: redisio.Topic{Name: s.source, Partitions: s.sourceParts},
 			sink:   redisio.Topic{Name: s.sink, Partitions: s.sinkParts},
 			group:  s.group, count: s.count, check: true,
 			faults: faults{Rate: s.rate, Seed: s.seed, Max: int64(s.maxFailures)},
+			read:   read, write: write,
 		}, cli.Usage(errors.Join(
 			connErr,
 			cli.NotEmpty("--source", s.source, "the name of a topic"), cli.Positive("--source_partitions", s.sourceParts),
 			cli.NotEmpty("--group", s.group, "the name of a consumer group"),
 			cli.NotEmpty("--sink", s.sink, "the name of a topic"), cli.Positive("--sink_partitions", s.sinkParts),
 			cli.OtherTopic(s.source, s.sink),
-			cli.Positive("--count", s.count), s.checkFaults(), checkRunner(),
+			cli.Positive("--count", s.count), s.checkFaults(), telemetryErr, checkRunner(),
 		))
 }
 

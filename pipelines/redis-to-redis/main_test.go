@@ -45,6 +45,8 @@ func TestBadInputIsOneLineAndDoesNothing(t *testing.T) {
 		{"unknown start", "--redis URL --start yesterday", usage,
 			`--start: "yesterday" is no start: want latest, earliest, an entry ID such as 1700000000000-0, or a time such as 2026-01-02T15:04:05Z`},
 		{"unknown ack", "--redis URL --ack never", usage, `--ack: "never" is no ack strategy: want on-checkpoint, on-emit or no-ack`},
+		{"unknown trace level and contents", "--redis URL --trace_level some --trace_contents keys", usage,
+			`--trace_level: "some" is no trace level: want none, failures or all; --trace_contents: "keys" is no trace contents: want none, metadata or all`},
 		{"unknown runner", "--redis URL --runner prisma", usage,
 			`--runner: "prisma" is no runner: want prism, flink-streaming, spark, dataflow, portable or dot`},
 		{"direct runner", "--redis URL --runner direct", usage,

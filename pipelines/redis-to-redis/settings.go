@@ -39,7 +39,7 @@ func (s *settings) job() (job, error) {
 	source, err := s.Job()
 	j := job{Job: source, sink: redisio.Topic{Name: s.sink, Partitions: s.sinkParts}}
 	j.Sinks = []redisio.Topic{j.sink}
-	options := []redisio.WriteOption{redisio.WithKeyField(s.KeyField)}
+	options := append([]redisio.WriteOption{redisio.WithKeyField(s.KeyField)}, j.Reporting...)
 	var nameErr error
 	if s.idempotent != "" {
 		nameErr = redisio.CheckIdempotenceName(s.idempotent)

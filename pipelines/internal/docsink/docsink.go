@@ -74,7 +74,7 @@ func (k Sink) Main() (status int) {
 func (k Sink) job(s *settings) (topicjob.Job, error) {
 	j, err := s.Job()
 	opts, optsErr := k.Options()
-	opts = append(opts, redisio.WithKeyPrefix(s.keyPrefix))
+	opts = append(append(opts, redisio.WithKeyPrefix(s.keyPrefix)), j.Reporting...)
 	if s.ttl < 0 {
 		err = errors.Join(err, fmt.Errorf("--ttl is %v: want 0 or more", s.ttl))
 	}

@@ -23,6 +23,7 @@ type Flags struct {
 	KeyField         string
 	ExitWhenCaughtUp bool
 	Check            bool
+	Telemetry        cli.Telemetry
 }
 
 // Register adds the flags to fs. program is the default name of the group;
@@ -37,6 +38,7 @@ func (f *Flags) Register(fs *flag.FlagSet, program, holds string) {
 	fs.StringVar(&f.Ack, "ack", "on-checkpoint", "`when` an entry is acknowledged: on-checkpoint, on-emit, or no-ack")
 	fs.StringVar(&f.KeyField, "key_field", "_key", "`name` of the entry field that holds the message key; empty: entries have no key")
 	fs.BoolVar(&f.ExitWhenCaughtUp, "exit_when_caught_up", false, "end when every entry that was there at the start is written and acknowledged")
+	f.Telemetry.Register(fs)
 	fs.BoolVar(&f.Check, "check", true, "look at Redis from this machine before the pipeline is submitted; --check=false where only the workers reach it")
 }
 
@@ -69,11 +71,13 @@ func (f *Flags) Job() (Job, error) {
 	if f.ExitWhenCaughtUp {
 		j.Read = append(j.Read, redisio.WithStopAtLatest())
 	}
+	traced, writes, telemetryErr := f.Telemetry.Options()
+	j.Read, j.Reporting = append(j.Read, traced...), writes
 	return j, errors.Join(
 		connErr,
 		cli.NotEmpty("--source", f.Source, "the name of a topic"), cli.Positive("--source_partitions", f.SourceParts),
 		cli.NotEmpty("--group", f.Group, "the name of a consumer group"),
-		cli.OfFlag("--start", startErr), cli.OfFlag("--ack", ackErr),
+		cli.OfFlag("--start", startErr), cli.OfFlag("--ack", ackErr), telemetryErr,
 		beamrun.CheckRunner(),
 	)
 }

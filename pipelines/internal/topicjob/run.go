@@ -29,6 +29,8 @@ type Job struct {
 	Read   []redisio.ReadOption
 	Check  bool
 	Ends   bool // the read ends when it has caught up
+	// Reporting are options for every write: what it reports to OpenTelemetry.
+	Reporting []redisio.WriteOption
 	// Sinks are topics that are looked at as well.
 	Sinks []redisio.Topic
 	// CheckSink is a further look at Redis before the pipeline is submitted; nil:

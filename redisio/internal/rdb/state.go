@@ -32,6 +32,7 @@ type StreamState struct {
 	Length        int64           // entries in the stream now
 	LastGenerated message.EntryID // the highest ID the stream ever had
 	First         message.EntryID // the oldest entry there is; 0-0 when it is empty
+	Last          message.EntryID // the newest one; 0-0 when it is empty
 	EntriesAdded  int64           // entries ever added, or Unknown
 	// EntryBytes is what the larger one of the first and the last entry takes in
 	// a reply; 0 when the stream is empty.
@@ -54,6 +55,7 @@ type GroupState struct {
 	EntriesRead   int64 // or Unknown
 	Lag           int64 // or Unknown
 	Pending       int64
+	Consumers     int64
 }
 
 // State is a stream and one of its groups at one moment of the server.
@@ -154,7 +156,7 @@ func parseStreamState(cmd rawCmd) (StreamState, error) {
 			st.EntryBytes = max(st.EntryBytes, p.pos-before)
 		case "last-entry":
 			before := p.pos
-			err = p.skip()
+			st.Last, err = entryIDOnly(p)
 			st.EntryBytes = max(st.EntryBytes, p.pos-before)
 		default:
 			err = p.skip()
@@ -238,6 +240,8 @@ func (g *GroupState) read(groupName *string) func(p *parser, name string) error 
 			g.Lag, err = p.numberOrUnknown()
 		case "pending":
 			g.Pending, _, err = p.number()
+		case "consumers":
+			g.Consumers, _, err = p.number()
 		default:
 			err = p.skip()
 		}

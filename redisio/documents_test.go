@@ -194,6 +194,7 @@ func TestMistakesOfADocumentWriteNameTheOption(t *testing.T) {
 		"path of a hash":        {TryWriteHash, pairs, []WriteOption{WithPath("$.a")}, "WithPath: WriteHash has no use for it"},
 		"two ways to flush":     {TryWriteHash, pairs, []WriteOption{WithFlushInterval(1), WithFlushAtBundleEnd()}, "exclude each other"},
 		"batch":                 {TryWriteHash, pairs, []WriteOption{WithBatchCount(0)}, "WithBatchCount: 0 is not positive"},
+		"trace level":           {TryWriteHash, pairs, []WriteOption{WithTracing("some", TraceMetadata)}, `WithTracing: "some" is no trace level`},
 		"document option":       {tryWriteOrders, someMessages, []WriteOption{WithTTL(1)}, "WithTTL: Write has no use for it"},
 		"TTL of a topic":        {tryWriteOrderValues, someOrders, []WriteOption{WithTTL(1)}, "WithTTL: WriteValues has no use for it"},
 		"messages as values":    {tryWriteOrderValues, someMessages, nil, "the elements are messages: Write writes them"},

@@ -152,6 +152,7 @@ func TestMistakesInReadOptionsNameTheOption(t *testing.T) {
 		"bundle":           {[]ReadOption{WithBundleBounds(0, -1, 0)}, []string{"WithBundleBounds: entries: 0", "WithBundleBounds: bytes: -1", "WithBundleBounds: time: 0s"}},
 		"retry":            {[]ReadOption{WithReadRetry(-1)}, []string{"WithReadRetry: -1ns"}},
 		"error stream":     {[]ReadOption{WithErrorStream("")}, []string{"WithErrorStream: is empty"}},
+		"service name":     {[]ReadOption{WithServiceName("")}, []string{"WithServiceName: is empty"}},
 		"own error stream": {[]ReadOption{WithErrorStream("orders:1")}, []string{`WithErrorStream: "orders:1" is a partition of the topic that is read`}},
 		"all at once": {[]ReadOption{WithMaxEntries(0), WithConsumer(""), WithDeliveryLimit(5)},
 			[]string{"WithMaxEntries", "WithConsumer", "WithDeliveryLimit"}},

@@ -90,6 +90,9 @@ func TestMistakesOfAWriteNameTheOption(t *testing.T) {
 		"nil":              {[]WriteOption{WithIdempotence("a"), WithIdempotenceKey(nil)}, []string{"WithIdempotenceKey: the function is nil"}},
 		"serializer type":  {[]WriteOption{WithSerializer(serializeWord)}, []string{"WithSerializer: the function: has type func(string)"}},
 		"own error stream": {[]WriteOption{WithErrorStream("orders:0")}, []string{`WithErrorStream: "orders:0" is a partition of the topic that is written`}},
+		"service name":     {[]WriteOption{WithServiceName("")}, []string{"WithServiceName: is empty"}},
+		"trace level":      {[]WriteOption{WithTracing("some", TraceMetadata)}, []string{`WithTracing: "some" is no trace level: want none, failures or all`}},
+		"trace contents":   {[]WriteOption{WithTracing(TraceAll, "")}, []string{`WithTracing: "" is no trace contents: want none, metadata or all`}},
 		"all at once":      {[]WriteOption{WithBatchCount(-1), WithWriteRetry(-1)}, []string{"WithBatchCount: -1 is not positive", "WithWriteRetry: -1ns"}},
 	} {
 		s := beam.NewPipeline().Root()

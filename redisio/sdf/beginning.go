@@ -3,11 +3,11 @@ package sdf
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/log"
-
+	"example.com/beamredis/redisio/internal/logs"
 	"example.com/beamredis/redisio/internal/rdb"
 	"example.com/beamredis/redisio/message"
 	"example.com/beamredis/redisio/topic"
@@ -42,6 +42,10 @@ type beginning struct {
 	warned  bool
 }
 
+func (b *beginning) log() *slog.Logger {
+	return logs.Of(b.part.Stream, b.cfg.Group).With("redis", b.client)
+}
+
 // warnOfRefusal says once that the server does not let a job begin (it is full,
 // perhaps) while it is tried again.
 func (b *beginning) warnOfRefusal(ctx context.Context, err error) {
@@ -49,7 +53,7 @@ func (b *beginning) warnOfRefusal(ctx context.Context, err error) {
 		return
 	}
 	b.warned = true
-	log.Warnf(ctx, "partition %s: reading does not begin yet, will try again: %v", b.part.Stream, err)
+	b.log().WarnContext(ctx, "reading does not begin yet, will try again", "error", err)
 }
 
 // warnOfStart says, once in a process for the partitions of a group, that it
@@ -64,8 +68,8 @@ func (b *beginning) warnOfStart(ctx context.Context, st rdb.State) {
 		key.stream = b.cfg.Topic.Key(0)
 	}
 	if _, said := startsWarnedOf.LoadOrStore(key, true); !said {
-		log.Warnf(ctx, "group %s exists already, and stands at %s in %s: the start (%v) has no effect; to begin there, name another group or remove this one",
-			b.cfg.Group, at, b.part.Stream, start)
+		b.log().WarnContext(ctx, "the group exists already, so that the start has no effect; to begin there, name another group or remove this one",
+			"stands_at", at, "start", start)
 	}
 }
 

@@ -95,9 +95,9 @@ func TestAStartWithoutEffectIsWarnedOfOnce(t *testing.T) {
 		given   bool
 		warning string
 	}{
-		"earliest":        {Start{}, true, "stands at 2000-0 in " + stream + ": the start (earliest) has no effect"},
-		"latest":          {Start{Latest: true}, true, "stands at 2000-0 in " + stream + ": the start (latest) has no effect"},
-		"after ID":        {Start{After: message.EntryID{Ms: 9}}, true, "the start (after 9-0) has no effect"},
+		"earliest":        {Start{}, true, "partition=" + stream + " group="},
+		"latest":          {Start{Latest: true}, true, " stands_at=2000-0 start=latest"},
+		"after ID":        {Start{After: message.EntryID{Ms: 9}}, true, `start="after 9-0"`},
 		"where it stands": {Start{After: message.EntryID{Ms: 2000}}, true, ""},
 		"nobody asked":    {Start{Latest: true}, false, ""},
 	} {

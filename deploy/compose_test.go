@@ -119,12 +119,12 @@ func TestMountsExist(t *testing.T) {
 	}
 }
 
-// A service that others wait for has to tell when it is ready. The workers'
-// image holds one program and no shell.
+// A service that others wait for has to tell when it is ready. The images of
+// the workers and of the collector hold one program and no shell.
 func TestServicesTellTheirHealth(t *testing.T) {
 	c := services(t).Services
 	for name, s := range c {
-		if (s.Healthcheck == nil) != (name == "worker") {
+		if (s.Healthcheck == nil) != (name == "worker" || name == "otel-collector") {
 			t.Errorf("%s: health check: %v", name, s.Healthcheck)
 		}
 		for other, d := range s.DependsOn {
@@ -156,8 +156,59 @@ func TestPrometheusAsksServicesThatExist(t *testing.T) {
 		}
 	}
 	slices.Sort(asked)
-	if diff := cmp.Diff([]string{"jobmanager", "redis-exporter", "taskmanager"}, asked); diff != "" {
+	if diff := cmp.Diff([]string{"jobmanager", "otel-collector", "redis-exporter", "taskmanager"}, asked); diff != "" {
 		t.Errorf("targets (-want +got):\n%s", diff)
+	}
+}
+
+// Workers send to the collector's port, Prometheus asks it at the other, and the
+// dashboards' data source is that Prometheus.
+func TestTelemetryFindsItsWay(t *testing.T) {
+	var collector struct {
+		Receivers struct {
+			OTLP struct {
+				Protocols struct{ GRPC struct{ Endpoint string } }
+			}
+		}
+		Exporters map[string]struct{ Endpoint string }
+		Service   struct {
+			Pipelines map[string]struct{ Receivers, Exporters []string }
+		}
+	}
+	parse(t, "otel-collector.yml", &collector)
+	var worker struct {
+		Services map[string]struct{ Environment map[string]string }
+	}
+	parse(t, composeFile, &worker)
+	endpoint := worker.Services["worker"].Environment["OTEL_EXPORTER_OTLP_ENDPOINT"]
+	receives := strings.TrimPrefix(collector.Receivers.OTLP.Protocols.GRPC.Endpoint, "0.0.0.0:")
+	if want := "http://otel-collector:" + receives; endpoint != want {
+		t.Errorf("workers send to %s, the collector is at %s", endpoint, want)
+	}
+	text, err := os.ReadFile("prometheus.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shows := strings.TrimPrefix(collector.Exporters["prometheus"].Endpoint, "0.0.0.0:")
+	if !strings.Contains(string(text), `"otel-collector:`+shows+`"`) {
+		t.Errorf("Prometheus does not ask the collector at port %s", shows)
+	}
+	for _, signal := range []string{"metrics", "traces"} {
+		for _, exporter := range collector.Service.Pipelines[signal].Exporters {
+			if _, ok := collector.Exporters[exporter]; !ok {
+				t.Errorf("%s go to exporter %q, which there is not", signal, exporter)
+			}
+		}
+		if len(collector.Service.Pipelines[signal].Exporters) == 0 {
+			t.Errorf("%s go nowhere", signal)
+		}
+	}
+	var sources struct {
+		Datasources []struct{ UID, URL string }
+	}
+	parse(t, "grafana/datasources.yml", &sources)
+	if len(sources.Datasources) != 1 || sources.Datasources[0].URL != "http://prometheus:9090" || sources.Datasources[0].UID != "prometheus" {
+		t.Errorf("data sources %+v", sources.Datasources)
 	}
 }
 

@@ -43,7 +43,7 @@ type beginning struct {
 }
 
 func (b *beginning) log() *slog.Logger {
-	return logs.Of(b.part.Stream, b.cfg.Group).With("redis", b.client)
+	return logs.Of(b.part.Stream, b.cfg.Group).With("address", b.cfg.Conn.WithDefaults().Addr)
 }
 
 // warnOfRefusal says once that the server does not let a job begin (it is full,

@@ -97,7 +97,7 @@ func TestAStartWithoutEffectIsWarnedOfOnce(t *testing.T) {
 	}{
 		"earliest":        {Start{}, true, "partition=" + stream + " group="},
 		"latest":          {Start{Latest: true}, true, " stands_at=2000-0 start=latest"},
-		"after ID":        {Start{After: message.EntryID{Ms: 9}}, true, `start="after 9-0"`},
+		"after ID":        {Start{After: message.EntryID{Ms: 9}}, true, "after 9-0"},
 		"where it stands": {Start{After: message.EntryID{Ms: 2000}}, true, ""},
 		"nobody asked":    {Start{Latest: true}, false, ""},
 	} {

@@ -41,7 +41,7 @@ func load(ctx context.Context) error {
 				if topic.IndexOf(topic.JavaHash(key), *partitions) != part {
 					continue
 				}
-				pipe.XAdd(ctx, &redis.XAddArgs{Stream: source(part), Values: append([]any{"_key", key}, payload(i, filler)...)})
+				pipe.XAdd(ctx, &redis.XAddArgs{Stream: source(part), Values: append([]any{"_key", key}, append(payload(i, filler), traceContext(i)...)...)})
 				if pipe.Len() >= batch {
 					if _, err := pipe.Exec(ctx); err != nil {
 						return err
@@ -106,6 +106,11 @@ func copyPartition(ctx context.Context, c *redis.Client, part int) error {
 	}
 }
 
+// copyTraced has every write traced.
+func copyTraced(ctx context.Context) error {
+	return copyOnPrism(ctx, redisio.WithServiceName("copybench"), redisio.WithTracing(redisio.TraceAll, redisio.TraceMetadata))
+}
+
 func copyPlainly(ctx context.Context) error { return copyOnPrism(ctx) }
 
 // copyOnce has every entry written once.
@@ -145,7 +150,7 @@ func copyOnPrism(ctx context.Context, opts ...redisio.WriteOption) error {
 	}
 	p, s := beam.NewPipelineWithRoot()
 	msgs := redisio.Read(s, conn, redisio.Topic{Name: "in", Partitions: *partitions}, sink(),
-		redisio.WithStart(redisio.StartEarliest()), redisio.WithStopAtLatest())
+		append(readOptions(), redisio.WithStart(redisio.StartEarliest()), redisio.WithStopAtLatest())...)
 	switch *to {
 	case "json":
 		redisio.WriteJSON(s, conn, msgs, documentOptions()...)

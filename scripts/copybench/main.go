@@ -32,6 +32,9 @@ var (
 	ttl        = flag.Duration("ttl", 0, "time to live of documents; the plain client sends a PEXPIRE after each write")
 	size       = flag.Int("size", 130, "payload bytes of an entry, roughly")
 
+	trace       = flag.Bool("trace", false, "compare the copy without tracing to one that traces all writes and their metadata, where one trace in 100 is sampled")
+	withContext = flag.Bool("context", true, "with -trace, entries carry trace context")
+
 	profile = flag.String("cpuprofile", "", "write a CPU profile of each measured copy to this file")
 
 	child = flag.String("child", "", "internal: what this process measures")
@@ -61,13 +64,14 @@ func main() {
 
 // measurements are what a child can be asked for.
 var measurements = map[string]func(context.Context) error{
-	"raw":   copyRaw,
-	"copy":  profiled(copyPlainly),
-	"once":  profiled(copyOnce),
-	"raw-1": readRaw,
-	"range": profiled(readOrdered),
-	"raw-4": readRaw4,
-	"split": profiled(readSplit),
+	"raw":    copyRaw,
+	"copy":   profiled(copyPlainly),
+	"once":   profiled(copyOnce),
+	"traced": profiled(copyTraced),
+	"raw-1":  readRaw,
+	"range":  profiled(readOrdered),
+	"raw-4":  readRaw4,
+	"split":  profiled(readSplit),
 }
 
 // comparison is which measurements are taken, in turns, and which of them are
@@ -78,6 +82,9 @@ type comparison struct {
 }
 
 func comparisonOf() comparison {
+	if *trace {
+		return comparison{[]string{"copy", "traced"}, [][2]string{{"traced", "copy"}}}
+	}
 	if *to == "range" {
 		return comparison{[]string{"raw-1", "range", "raw-4", "split"}, [][2]string{{"range", "raw-1"}, {"split", "raw-4"}}}
 	}
@@ -146,6 +153,11 @@ func compare(ctx context.Context) error {
 		return err
 	}
 	c := comparisonOf()
+	if *trace {
+		if err := receiveTelemetry(); err != nil {
+			return err
+		}
+	}
 	results := map[string][]result{}
 	for n := range *rounds {
 		for _, kind := range c.kinds {
@@ -153,7 +165,7 @@ func compare(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			fmt.Printf("round %d: %-5s %9.0f entries/s, peak memory %4.0f MB\n", n+1, kind, r.rate(), r.peakMB)
+			fmt.Printf("round %d: %-6s %9.0f entries/s, peak memory %4.0f MB\n", n+1, kind, r.rate(), r.peakMB)
 			results[kind] = append(results[kind], r)
 		}
 	}
@@ -164,7 +176,8 @@ func compare(ctx context.Context) error {
 // measure runs this program as a child for one measurement.
 func measure(server *redisserver.Server, kind string, n int) (result, error) {
 	cmd := exec.Command(os.Args[0], "-child", kind, "-addr", server.Addr(), "-round", fmt.Sprint(n),
-		"-entries", fmt.Sprint(*entries), "-partitions", fmt.Sprint(*partitions), "-size", fmt.Sprint(*size), "-to", *to, "-ttl", ttl.String(), "-cpuprofile", *profile)
+		"-entries", fmt.Sprint(*entries), "-partitions", fmt.Sprint(*partitions), "-size", fmt.Sprint(*size), "-to", *to, "-ttl", ttl.String(), "-cpuprofile", *profile,
+		fmt.Sprint("-trace=", *trace), fmt.Sprint("-context=", *withContext))
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, os.Stderr
 	if err := cmd.Run(); err != nil {

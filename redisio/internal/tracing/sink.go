@@ -188,7 +188,7 @@ func (s *Sink) Written(sp *Span, e *Element, attempts int) {
 // Failed ends the span of an element that was not written, or makes one that
 // began at a time.
 func (s *Sink) Failed(sp *Span, began time.Time, e *Element, attempts int, err error) {
-	span := noSpan
+	var span trace.Span
 	if sp != nil {
 		span = sp.span
 	} else {

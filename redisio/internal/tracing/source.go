@@ -3,6 +3,7 @@ package tracing
 import (
 	"context"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -44,7 +45,7 @@ func NewSource(c SourceConfig) *Source {
 		semconv.MessagingConsumerGroupName(c.Group),
 		semconv.MessagingClientID(c.Consumer))
 	with := func(kind attribute.KeyValue, operation string) trace.SpanStartEventOption {
-		attrs := append(at[:len(at):len(at)], kind, semconv.MessagingOperationName(operation))
+		attrs := slices.Concat(at, []attribute.KeyValue{kind, semconv.MessagingOperationName(operation)})
 		if operation != opEmit {
 			attrs = append(attrs, semconv.DBOperationName(operation))
 		}

@@ -35,6 +35,9 @@ func (fn *RangeFn) Setup() (err error) {
 	if fn.client, err = rdb.Open(fn.Config.Conn); err != nil {
 		return err
 	}
+	if fn.Config.Service != "" {
+		telemetry.Open(fn.Config.Service)
+	}
 	fn.times, err = newEventTimes(&fn.Config.Config)
 	return err
 }
@@ -77,8 +80,8 @@ func (fn *RangeFn) ProcessElement(ctx context.Context, tr *RangeTracker, r Range
 			return fmt.Errorf("partition %s: %w", r.Stream, err)
 		}
 		n, err := fn.emitPage(ctx, tr, r.Stream, page.Entries, emit, emitFailed)
-		telemetry.EntriesRead.Add(ctx, int64(n))
-		telemetry.BytesRead.Add(ctx, int64(n*page.Bytes/max(1, len(page.Entries))))
+		telemetry.EntriesRead.Add(ctx, int64(n), p.where)
+		telemetry.BytesRead.Add(ctx, int64(n*page.Bytes/max(1, len(page.Entries))), p.where)
 		if err != nil {
 			return fmt.Errorf("partition %s: %w", r.Stream, err)
 		}

@@ -3,6 +3,7 @@ package sdf
 import (
 	"context"
 
+	"example.com/beamredis/redisio/internal/logs"
 	"example.com/beamredis/redisio/internal/rdb"
 	"example.com/beamredis/redisio/internal/telemetry"
 	"example.com/beamredis/redisio/message"
@@ -16,12 +17,12 @@ type pages struct {
 	tr     *RangeTracker
 	of     Range
 
-	size   entrySize
-	asked  message.EntryID // everything up to here was asked for
-	ended  bool            // there are no more
-	ahead  chan pageReply
-	held   int // bytes taken from the budget
-	warner warner
+	size  entrySize
+	asked message.EntryID // everything up to here was asked for
+	ended bool            // there are no more
+	ahead chan pageReply
+	held  int // bytes taken from the budget
+	where telemetry.Where
 }
 
 type pageReply struct {
@@ -31,7 +32,7 @@ type pageReply struct {
 }
 
 func newPages(client *rdb.Client, cfg *Config, tr *RangeTracker, of Range) *pages {
-	p := &pages{client: client, cfg: cfg, tr: tr, of: of, asked: tr.left().After}
+	p := &pages{client: client, cfg: cfg, tr: tr, of: of, asked: tr.left().After, where: telemetry.Of{Stream: of.Stream}.Where()}
 	p.size.look(of.MostBytes)
 	if of.EntryBytes > 0 && of.Entries > fetchEntries {
 		// The plan has looked at many entries: the first page can be a full one.
@@ -105,7 +106,7 @@ func (p *pages) noteTrimming(ctx context.Context, got pageReply) {
 	if got.page.First.IsZero() || got.page.First.Compare(got.after) <= 0 || !p.of.First.Less(got.page.First) {
 		return
 	}
-	telemetry.LossesUnknown.Add(ctx, 1)
-	p.warner.warnf(ctx, "trimmed", "partition %s: entries up to %s were trimmed or deleted while they were to be read; those after %s of them are missing",
-		p.of.Stream, got.page.First.Prev(), got.after)
+	telemetry.LossesUnknown.Add(ctx, 1, p.where)
+	logs.Log.With("partition", p.of.Stream).WarnContext(ctx, "entries were trimmed or deleted while they were to be read, and are missing",
+		"after", got.after, "up_to", got.page.First.Prev())
 }

@@ -17,15 +17,18 @@ type serviceName string
 // nothing. A worker's metrics go under the first name it meets.
 //
 // Read makes spans of each XREADGROUP, emission and XACK of entries that carry
-// trace context, in the fields traceparent and tracestate. What a write traces,
-// [WithTracing] says. Default: none, nothing is reported unless the program sets
-// up OpenTelemetry itself.
+// trace context, in the fields traceparent and tracestate; ReadRange hands that
+// on as it is. What a write traces, [WithTracing] says. Default: none, nothing is
+// reported unless the program sets up OpenTelemetry itself.
 func WithServiceName(name string) interface {
 	ReadOption
+	RangeOption
 	WriteOption
 } {
 	return serviceName(name)
 }
+
+func (name serviceName) applyRange(cfg *sdf.RangeConfig) error { return name.applyRead(&cfg.Config) }
 
 func (name serviceName) applyRead(cfg *sdf.Config) error {
 	cfg.Service = string(name)

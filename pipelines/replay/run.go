@@ -105,7 +105,7 @@ func (j *job) read(s beam.Scope) (beam.PCollection, error) {
 }
 
 func (j *job) writeOptions() []redisio.WriteOption {
-	options := []redisio.WriteOption{redisio.WithKeyField(j.keyField), redisio.WithTopicOf(itsStream)}
+	options := append([]redisio.WriteOption{redisio.WithKeyField(j.keyField), redisio.WithTopicOf(itsStream)}, j.reporting...)
 	if j.keepIDs {
 		options = append(options, redisio.WithEntryIDs())
 	}

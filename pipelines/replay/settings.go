@@ -26,6 +26,7 @@ type settings struct {
 	input       string
 	keyField    string
 	check       bool
+	telemetry   cli.Telemetry
 }
 
 func (s *settings) register(fs *flag.FlagSet) {
@@ -40,6 +41,7 @@ func (s *settings) register(fs *flag.FlagSet) {
 	fs.StringVar(&s.output, "output", "", "`prefix` of the files to write in place of a topic: PREFIX-PARTITION-of-PARTITIONS-ID.jsonl")
 	fs.StringVar(&s.input, "input", "", "`glob` of the files to read in place of a topic")
 	fs.StringVar(&s.keyField, "key_field", "_key", "`name` of the entry field that holds the message key; empty: entries have no key")
+	s.telemetry.Register(fs)
 	fs.BoolVar(&s.check, "check", true, "look at Redis and at the files from this machine before the pipeline is submitted; --check=false where only the workers reach them")
 }
 
@@ -49,13 +51,15 @@ type job struct {
 	conn         redisio.Conn
 	source, sink redisio.Topic
 	from, to     redisio.Bound
+	reporting    []redisio.WriteOption
 }
 
 // job makes sense of the flags; the error, a usage error, tells all that is
 // wrong with them.
 func (s *settings) job() (job, error) {
 	j := job{settings: *s, source: redisio.Topic{Name: s.source, Partitions: s.sourceParts}, sink: redisio.Topic{Name: s.sink, Partitions: s.sinkParts}}
-	var connErr, fromErr, toErr error
+	var connErr, fromErr, toErr, telemetryErr error
+	_, j.reporting, telemetryErr = s.telemetry.Options() // a range is read without spans
 	if s.redis.URL == "" {
 		connErr = errors.New("--redis is missing: want the URL of a Redis, such as redis://localhost:6379")
 	} else {
@@ -64,7 +68,7 @@ func (s *settings) job() (job, error) {
 	j.from, fromErr = redisio.ParseBound(s.from)
 	j.to, toErr = redisio.ParseBound(s.to)
 	return j, cli.Usage(errors.Join(
-		connErr, cli.OfFlag("--from", fromErr), cli.OfFlag("--to", toErr), s.checkWays(),
+		connErr, cli.OfFlag("--from", fromErr), cli.OfFlag("--to", toErr), telemetryErr, s.checkWays(),
 		cli.Positive("--source_partitions", s.sourceParts), cli.Positive("--sink_partitions", s.sinkParts),
 		beamrun.CheckRunnerKnown(),
 	))

@@ -148,23 +148,23 @@ func (t *turn) emitSuspect(ctx context.Context, b *batch, e *rdb.Entry, v verdic
 
 // reject passes an entry that cannot be delivered on to where dead letters go.
 func (t *turn) reject(ctx context.Context, m message.Message, reason string, attempts int64) error {
-	if err := reject(ctx, t.r.client, t.cfg, t.r.where, m, reason, attempts, t.emitFailed); err != nil {
-		return err
-	}
 	if t.r.spans != nil {
 		t.traceRejected(&m)
+	}
+	if err := reject(ctx, t.r.client, t.cfg, m, reason, attempts, t.emitFailed); err != nil {
+		return err
 	}
 	t.emitted = len(t.claimed)
 	return nil
 }
 
-func reject(ctx context.Context, client *rdb.Client, cfg *Config, where telemetry.Where, m message.Message, reason string, attempts int64,
+func reject(ctx context.Context, client *rdb.Client, cfg *Config, m message.Message, reason string, attempts int64,
 	emitFailed func(beam.EventTime, message.DeadLetter)) error {
 	if !cfg.CollectFailed && cfg.ErrorStream == "" {
 		return fmt.Errorf("entry %s of %s (key %q) cannot be delivered: %s; collect such entries with ReadWithFailed, ReadRangeWithFailed or an error stream",
 			m.ID, m.Stream, m.Key, reason)
 	}
-	telemetry.DeadLetters.Add(ctx, 1, where)
+	telemetry.DeadLetters.Add(ctx, 1, telemetry.Of{Stream: m.Stream, Group: cfg.Group}.Where())
 	letter := message.DeadLetter{Message: m, Reason: reason, Attempts: attempts}
 	if cfg.ErrorStream != "" {
 		add := rdb.Add{Stream: cfg.ErrorStream, Fields: letter.ErrorEntry()}

@@ -23,8 +23,6 @@ type pages struct {
 	ended bool            // there are no more
 	ahead chan pageReply
 	held  int // bytes taken from the budget
-
-	log   *slog.Logger
 	where telemetry.Where
 }
 
@@ -35,10 +33,7 @@ type pageReply struct {
 }
 
 func newPages(client *rdb.Client, cfg *Config, tr *RangeTracker, of Range) *pages {
-	p := &pages{
-		client: client, cfg: cfg, tr: tr, of: of, asked: tr.left().After,
-		log: logs.Of(of.Stream, cfg.Group), where: telemetry.Of{Stream: of.Stream, Group: cfg.Group}.Where(),
-	}
+	p := &pages{client: client, cfg: cfg, tr: tr, of: of, asked: tr.left().After, where: telemetry.Of{Stream: of.Stream}.Where()}
 	p.size.look(of.MostBytes)
 	if of.EntryBytes > 0 && of.Entries > fetchEntries {
 		// The plan has looked at many entries: the first page can be a full one.
@@ -113,6 +108,6 @@ func (p *pages) noteTrimming(ctx context.Context, got pageReply) {
 		return
 	}
 	telemetry.LossesUnknown.Add(ctx, 1, p.where)
-	p.log.WarnContext(ctx, "entries were trimmed or deleted while they were to be read: those after the one and up to the other are missing",
+	logs.Log.With("partition", p.of.Stream).WarnContext(ctx, "entries were trimmed or deleted while they were to be read, and are missing",
 		"after", got.after, "up_to", got.page.First.Prev())
 }

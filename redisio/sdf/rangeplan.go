@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/log"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
+	"example.com/beamredis/redisio/internal/logs"
 	"example.com/beamredis/redisio/internal/rdb"
 	"example.com/beamredis/redisio/message"
 )
@@ -71,7 +71,7 @@ func (fn *PlanFn) ProcessElement(ctx context.Context, req RangeRequest, emit fun
 			ErrNoTopic, req.Topic.Key(0))
 	}
 	if missing > 0 {
-		log.Warnf(ctx, "topic of %s: %d of its %d streams do not exist; they count as empty", req.Topic.Key(0), missing, req.Topic.Len())
+		logs.Log.With("partition", req.Topic.Key(0)).WarnContext(ctx, "streams of the topic do not exist; they count as empty", "missing", missing, "of", req.Topic.Len())
 	}
 	return nil
 }

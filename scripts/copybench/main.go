@@ -64,15 +64,14 @@ func main() {
 
 // measurements are what a child can be asked for.
 var measurements = map[string]func(context.Context) error{
-	"raw":   copyRaw,
-	"copy":  profiled(copyPlainly),
-	"once":  profiled(copyOnce),
-	"raw-1": readRaw,
-	"range": profiled(readOrdered),
-	"raw-4": readRaw4,
-	"split": profiled(readSplit),
-
+	"raw":    copyRaw,
+	"copy":   profiled(copyPlainly),
+	"once":   profiled(copyOnce),
 	"traced": profiled(copyTraced),
+	"raw-1":  readRaw,
+	"range":  profiled(readOrdered),
+	"raw-4":  readRaw4,
+	"split":  profiled(readSplit),
 }
 
 // comparison is which measurements are taken, in turns, and which of them are
@@ -83,10 +82,10 @@ type comparison struct {
 }
 
 func comparisonOf() comparison {
-	switch {
-	case *trace:
+	if *trace {
 		return comparison{[]string{"copy", "traced"}, [][2]string{{"traced", "copy"}}}
-	case *to == "range":
+	}
+	if *to == "range" {
 		return comparison{[]string{"raw-1", "range", "raw-4", "split"}, [][2]string{{"range", "raw-1"}, {"split", "raw-4"}}}
 	}
 	if *to != "stream" {

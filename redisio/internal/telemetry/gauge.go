@@ -78,5 +78,8 @@ func (g *Gauge) observe(now time.Time, tell func(int64, ...metric.ObserveOption)
 func (of Of) Where() Where { return At(of.attributes()...) }
 
 func (of Of) attributes() []attribute.KeyValue {
+	if of.Group == "" { // a range is read without one
+		return []attribute.KeyValue{StreamKey.String(of.Stream)}
+	}
 	return []attribute.KeyValue{StreamKey.String(of.Stream), GroupKey.String(of.Group)}
 }

@@ -81,6 +81,9 @@ func comparisonOf() comparison {
 	if *to == "range" {
 		return comparison{[]string{"raw-1", "range", "raw-4", "split"}, [][2]string{{"range", "raw-1"}, {"split", "raw-4"}}}
 	}
+	if *to != "stream" {
+		return comparison{[]string{"raw", "copy"}, [][2]string{{"copy", "raw"}}}
+	}
 	return comparison{[]string{"raw", "copy", "once"}, [][2]string{{"copy", "raw"}, {"once", "copy"}}}
 }
 

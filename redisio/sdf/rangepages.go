@@ -87,7 +87,7 @@ func (p *pages) ask(ctx context.Context) {
 	go func() {
 		got := pageReply{after: after}
 		got.err = p.client.RetryFor(ctx, p.cfg.RetryFor, func(ctx context.Context) (err error) {
-			got.page, err = p.client.RangePage(ctx, p.of.Stream, after, to, count)
+			got.page, err = p.client.PageFromReplica(ctx, p.of.Stream, after, to, count)
 			return err
 		})
 		reply <- got

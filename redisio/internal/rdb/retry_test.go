@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -106,4 +107,17 @@ func TestRetryRepeatsASlowTry(t *testing.T) {
 			t.Errorf("err %v after %d tries, want success at the second", err, tries)
 		}
 	})
+}
+
+func TestTheDocsNameTheDefaultsOfRetries(t *testing.T) {
+	doc, err := os.ReadFile("../../../docs/settings.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := RetryPolicy{}.withDefaults()
+	for row, want := range map[string]time.Duration{"| `retry_timeout` | `RetryTimeout` | ": p.Deadline, "| `retry_min` | `RetryMin` | ": p.Initial, "| `retry_max` | `RetryMax` | ": p.Max} {
+		if !strings.Contains(string(doc), row+want.String()+" |") {
+			t.Errorf("no row begins %q with %v", row, want)
+		}
+	}
 }

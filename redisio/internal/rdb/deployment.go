@@ -31,6 +31,7 @@ func connect(cfg conn.Config) redis.UniversalClient {
 		cluster.OnNewNode(func(node *redis.Client) {
 			node.AddHook(noHiddenRetries{})
 			node.AddHook(watch) // sees what some of our pipelines send past the cluster's client
+			node.AddHook(rawErrors{})
 		})
 		cluster.AddHook(honestErrors{cluster: true})
 		cluster.AddHook(watch)
@@ -38,10 +39,12 @@ func connect(cfg conn.Config) redis.UniversalClient {
 	case conn.Sentinel:
 		primary := redis.NewFailoverClient(opts.Failover())
 		primary.AddHook(honestErrors{})
+		primary.AddHook(rawErrors{})
 		return primary
 	}
 	single := redis.NewClient(opts.Simple())
 	single.AddHook(honestErrors{})
+	single.AddHook(rawErrors{})
 	return single
 }
 
@@ -136,7 +139,8 @@ type hiddenError struct{ err error }
 func (e *hiddenError) Error() string { return e.err.Error() }
 
 // clusterWatch looks for the cluster's new shape as soon as a node cannot be
-// reached: nobody sends MOVED in place of a dead node.
+// reached, or is not the right one: nobody sends MOVED in place of a dead node,
+// and by itself the client looks once a minute.
 type clusterWatch struct{ cluster *redis.ClusterClient }
 
 var _ redis.Hook = clusterWatch{}

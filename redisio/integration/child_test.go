@@ -10,8 +10,10 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strconv"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -35,6 +37,12 @@ type childSpec struct {
 	BundleEntries int
 	// Once is the sink's idempotence name; empty: entries may be written again.
 	Once string
+	// Replicas is how many a write waits for; 0: none.
+	Replicas int
+	// Partitions is their number in the source topic; 0: that of in.
+	Partitions int
+	// Forever: the job goes on until SIGTERM, which ends it in order.
+	Forever bool
 }
 
 // Exit statuses of the child.
@@ -79,8 +87,21 @@ func (spec childSpec) run(ctx context.Context) error {
 	if spec.Once != "" {
 		job.write = append(job.write, redisio.WithIdempotence(spec.Once))
 	}
+	if spec.Replicas > 0 {
+		job.write = append(job.write, redisio.WithReplicas(spec.Replicas, replicaTimeout), redisio.WithWriteRetry(2*replicaTimeout))
+	}
+	if spec.Partitions > 0 {
+		job.source = redisio.Topic{Name: in.Name, Partitions: spec.Partitions}
+	}
 	if spec.BundleEntries > 0 {
 		job.opts = append(job.opts, redisio.WithBundleBounds(spec.BundleEntries, 8<<20, 500*time.Millisecond))
+	}
+	if spec.Forever {
+		job.opts = job.opts[1:]
+		told, cancel := signal.NotifyContext(ctx, syscall.SIGTERM)
+		defer cancel()
+		context.AfterFunc(told, redisio.StopReads)
+		return runPipeline(ctx, job.pipeline())
 	}
 	return job.run(ctx)
 }
@@ -171,6 +192,23 @@ func (c *child) status() int {
 		c.s.t.Fatalf("the copy has not ended within %v", jobTimeout)
 	}
 	return c.cmd.ProcessState.ExitCode()
+}
+
+// mustRunOn fails the test if the child has ended.
+func (c *child) mustRunOn() {
+	c.s.t.Helper()
+	if c.exited() {
+		c.s.t.Fatalf("the copy has ended with status %d:\n%s", c.cmd.ProcessState.ExitCode(), c.stderr.String())
+	}
+}
+
+// stop ends a child that goes on forever, in order.
+func (c *child) stop() {
+	c.s.t.Helper()
+	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		c.s.t.Fatal(err)
+	}
+	c.wantSuccess()
 }
 
 // wantSuccess waits for the child to end with status 0.

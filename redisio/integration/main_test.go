@@ -21,6 +21,7 @@ import (
 	_ "github.com/apache/beam/sdks/v2/go/pkg/beam/runners/prism"
 	"github.com/redis/go-redis/v9"
 
+	"example.com/beamredis/redisio"
 	"example.com/beamredis/redisio/internal/redistest"
 )
 
@@ -78,15 +79,33 @@ func (w *warnings) since(n int) []string {
 // code under test have another.
 const plainName = "plain"
 
-// server is a redis-server with a plain client.
+// server is a deployment with a plain client.
 type server struct {
-	*redistest.Server
-	t      *testing.T
-	client *redis.Client
+	*redistest.Server // nil where there are several
+	t                 *testing.T
+	cfg               redisio.Conn
+	client            redis.UniversalClient
 }
+
+// Config is the configuration that reaches the deployment.
+func (s *server) Config() redisio.Conn { return s.cfg }
+
+// URL is what redisio.ParseURL makes [server.Config] of.
+func (s *server) URL() string { return s.cfg.String() }
 
 // start runs a server for t, and prints the warnings of the process if t fails.
 func start(t *testing.T, opts ...redistest.Option) *server {
+	t.Helper()
+	showWarnings(t)
+	one := redistest.Start(t, opts...)
+	s := &server{Server: one, t: t, cfg: one.Config()}
+	s.client = redis.NewClient(&redis.Options{Addr: one.Addr(), ClientName: plainName, ReadTimeout: time.Minute})
+	t.Cleanup(func() { _ = s.client.Close() })
+	return s
+}
+
+// showWarnings prints the warnings of the process if t fails.
+func showWarnings(t *testing.T) {
 	t.Helper()
 	logged := len(log.since(0))
 	t.Cleanup(func() {
@@ -96,10 +115,6 @@ func start(t *testing.T, opts ...redistest.Option) *server {
 			}
 		}
 	})
-	s := &server{Server: redistest.Start(t, opts...), t: t}
-	s.client = redis.NewClient(&redis.Options{Addr: s.Addr(), ClientName: plainName, ReadTimeout: time.Minute})
-	t.Cleanup(func() { _ = s.client.Close() })
-	return s
 }
 
 // eventually polls ok until it is true, and fails the test after a while.
@@ -109,9 +124,12 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s: not within a minute", what)
 		}
-		pause(2 * time.Millisecond)
+		pause(pollEvery)
 	}
 }
+
+// pollEvery is the time between two looks.
+const pollEvery = 2 * time.Millisecond
 
 // pause lets d pass: between two polls, or because d itself is what a test is
 // about, such as the length of an outage.

@@ -1,6 +1,7 @@
 package sdf
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -188,5 +189,41 @@ func TestFullServerIsReadAndAcknowledged(t *testing.T) {
 			wantNumbers(t, r.read(4), upTo(5, 8)...)
 			r.wantNothingPendingSoon()
 		})
+	}
+}
+
+// A replica that takes over may not have heard of the last acknowledgements.
+func TestAcknowledgementsThatAFailoverForgotAreRepeated(t *testing.T) {
+	for _, ack := range []AckStrategy{AckOnCheckpoint, AckOnEmit} {
+		t.Run(string(ack), func(t *testing.T) {
+			r := newRunner(t, ackBy(ack))
+			p := r.throughProxy()
+			ids := r.add(stream, 5)
+			r.open(stream)
+			r.bundle().want(upTo(1, 5)...).commit()
+			r.settleAcks()
+			r.wantPending()
+			r.must(r.redis.Do(t.Context(), "xclaim", stream, group, r.cfg.Consumer, 0, ids[1].String(), ids[4].String(), "force", "justid").Err())
+			r.wantPending(2, 5)
+			p.loseReplyTo("xreadgroup")
+			r.add(stream, 1)
+			wantNumbers(t, r.read(1), 6)
+			if p.losses() != 1 {
+				t.Fatalf("%d replies were lost, want 1", p.losses())
+			}
+			r.wantNothingPendingSoon()
+		})
+	}
+}
+
+func TestAFetchThatOutlivesItsOwnDeadlineIsTriedAgain(t *testing.T) {
+	tn := &turn{cfg: &Config{RetryFor: time.Minute}, r: &reader{stream: stream}, scope: &scope{}}
+	if err := tn.outOfReach(t.Context(), fmt.Errorf("read %s: %w", stream, context.DeadlineExceeded)); err != nil {
+		t.Errorf("the turn fails: %v", err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := tn.outOfReach(ended, context.Canceled); err == nil {
+		t.Error("the turn goes on though its bundle has ended")
 	}
 }

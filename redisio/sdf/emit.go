@@ -2,6 +2,7 @@ package sdf
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -185,10 +186,12 @@ func reject(ctx context.Context, client *rdb.Client, cfg *Config, m message.Mess
 // there is hope, and fails when there is none.
 func (t *turn) outOfReach(ctx context.Context, err error) error {
 	err = t.r.client.Explained(err)
-	if ctx.Err() != nil || rdb.Classify(err) != rdb.Retryable {
+	// A deadline of the fetch's own, while the bundle lives, passes like others.
+	if ctx.Err() != nil || rdb.Classify(err) != rdb.Retryable && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	now := time.Now()
+	t.r.shaken = true
 	if t.r.failedSince.IsZero() {
 		t.r.failedSince = now
 	}

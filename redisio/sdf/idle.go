@@ -265,9 +265,23 @@ func (h *hub) round(ctx context.Context, waitFor waitFunc, at []rdb.Position, co
 			}
 		}
 	}
+	if waiting == nil {
+		// On a cluster each partition has a round of its own, which has to go on
+		// while a reader of the same thread waits.
+		waiting = h.anyWaiting()
+	}
 	if waiting != nil {
 		h.startRound(ctx, waiting)
 	}
+}
+
+func (h *hub) anyWaiting() *spot {
+	for s := range h.spots {
+		if s.woken != nil {
+			return s
+		}
+	}
+	return nil
 }
 
 // fail notes that a round has failed. Most errors are the readers' to report,

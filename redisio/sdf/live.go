@@ -87,6 +87,7 @@ func (r *reader) accept(ctx context.Context, tr *Tracker, f rdb.Fetched) error {
 		}
 	}
 	r.note(f.State)
+	r.repairShaken(tr.Restriction())
 	r.drained = false
 	r.backlog = max(0, r.backlog-int64(len(f.Entries)))
 	r.size.observe(f.Bytes, len(f.Entries))
@@ -104,6 +105,20 @@ func (r *reader) accept(ctx context.Context, tr *Tracker, f rdb.Fetched) error {
 	}
 	r.take(b)
 	return nil
+}
+
+// repairShaken has the next finalization acknowledge once more what earlier
+// bundles have: a replica that took over may not have heard of it, and nothing
+// else would clear it while this reader goes on. Entries at or before Start
+// are left to their redelivery.
+func (r *reader) repairShaken(rest Restriction) {
+	if !r.shaken {
+		return
+	}
+	r.shaken = false
+	if r.cfg.Ack != NoAck {
+		r.repair = r.repair.join(idRange{after: rest.Start, to: r.begun})
+	}
 }
 
 // take queues a batch that follows everything seen.

@@ -2,7 +2,6 @@ package sdf
 
 import (
 	"context"
-	"log/slog"
 
 	"example.com/beamredis/redisio/internal/logs"
 	"example.com/beamredis/redisio/internal/rdb"

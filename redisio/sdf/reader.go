@@ -69,6 +69,8 @@ type reader struct {
 	backlog     int64           // entries known to wait in the stream
 	failedSince time.Time       // since when Redis has been out of reach
 	doubt       bool            // a fetch failed: it may have been carried out all the same
+	shaken      bool            // Redis was out of reach: acknowledgements may have been lost in a failover
+	begun       message.EntryID // the position at the beginning of this turn
 	finishing   time.Time       // since when the read is over and waits for its acknowledgements
 	drained     bool            // the last fetch found nothing after seen
 	stopped     bool            // an entry beyond what may be read has come
@@ -142,7 +144,7 @@ func (r *reader) clear() {
 	r.serverMs, r.emptyMs, r.latestMs = noWatermark, noWatermark, noWatermark
 	r.failedSince, r.finishing = time.Time{}, time.Time{}
 	r.origin = origins{}
-	r.drained, r.stopped, r.doubt, r.afresh = false, false, false, false
+	r.drained, r.stopped, r.doubt, r.shaken, r.afresh = false, false, false, false, false
 	r.hub.forget(r.spot)
 }
 
@@ -160,6 +162,7 @@ func (r *reader) begin(rest Restriction) {
 		r.acks = newLedger(r.client, r.stream, r.cfg.Group)
 	}
 	r.next = nowhere
+	r.begun = rest.Position
 }
 
 // end remembers the restriction that follows.

@@ -16,6 +16,7 @@ import (
 	fnpb "github.com/apache/beam/sdks/v2/go/pkg/beam/model/fnexecution_v1"
 	"github.com/redis/go-redis/v9"
 
+	"example.com/beamredis/redisio/conn"
 	"example.com/beamredis/redisio/internal/finalize"
 	"example.com/beamredis/redisio/internal/redistest"
 	"example.com/beamredis/redisio/message"
@@ -27,8 +28,8 @@ import (
 // watermark, encoded, and moves them on when a bundle succeeds.
 type runner struct {
 	t      *testing.T
-	server *redistest.Server
-	redis  *redis.Client
+	server *redistest.Server // nil where there are several
+	redis  redis.UniversalClient
 	cfg    Config
 	worker *worker
 	state  map[string]durable
@@ -78,10 +79,18 @@ func newRunner(t *testing.T, configure ...func(*Config)) *runner {
 
 func newRunnerOn(t *testing.T, server *redistest.Server, configure ...func(*Config)) *runner {
 	t.Helper()
+	r := newRunnerFor(t, server.Config(), server.Client(), configure...)
+	r.server = server
+	return r
+}
+
+// newRunnerFor makes a runner for a deployment that plain is a client of.
+func newRunnerFor(t *testing.T, cfg conn.Config, plain redis.UniversalClient, configure ...func(*Config)) *runner {
+	t.Helper()
 	enableHooks()
 	freeBudget(t)
-	r := &runner{t: t, server: server, redis: server.Client(), cfg: Defaults()}
-	r.cfg.Conn, r.cfg.Group, r.cfg.Start, r.cfg.IdleTime = server.Config(), group, Start{}, 20*time.Millisecond
+	r := &runner{t: t, redis: plain, cfg: Defaults()}
+	r.cfg.Conn, r.cfg.Group, r.cfg.Start, r.cfg.IdleTime = cfg, group, Start{}, 20*time.Millisecond
 	for _, f := range configure {
 		f(&r.cfg)
 	}
@@ -130,7 +139,8 @@ func partition(stream string) topic.Partition { return topic.Partition{Stream: s
 // newJob is another job on the same server: nothing durable is left of this one.
 func (r *runner) newJob(configure ...func(*Config)) *runner {
 	r.t.Helper()
-	job := newRunnerOn(r.t, r.server, func(cfg *Config) { *cfg = r.cfg })
+	job := newRunnerFor(r.t, r.cfg.Conn, r.redis, func(cfg *Config) { *cfg = r.cfg })
+	job.server = r.server
 	for _, f := range configure {
 		f(&job.cfg)
 	}

@@ -32,6 +32,7 @@ func connect(cfg conn.Config, replace func(redis.UniversalClient)) redis.Univers
 		cluster.OnNewNode(func(node *redis.Client) {
 			node.AddHook(noHiddenRetries{})
 			node.AddHook(watch) // sees what some of our pipelines send past the cluster's client
+			node.AddHook(rawErrors{})
 		})
 		cluster.AddHook(honestErrors{cluster: true})
 		cluster.AddHook(watch)
@@ -41,6 +42,7 @@ func connect(cfg conn.Config, replace func(redis.UniversalClient)) redis.Univers
 	}
 	single := redis.NewClient(opts.Simple())
 	single.AddHook(honestErrors{})
+	single.AddHook(rawErrors{})
 	return single
 }
 
@@ -58,6 +60,7 @@ func connectBySentinels(cfg conn.Config, opts *redis.UniversalOptions, replace f
 	failover.ReplicaOnly = opts.ReadOnly
 	server = redis.NewFailoverClient(failover)
 	server.AddHook(honestErrors{})
+	server.AddHook(rawErrors{})
 	return server
 }
 
@@ -152,7 +155,8 @@ type hiddenError struct{ err error }
 func (e *hiddenError) Error() string { return e.err.Error() }
 
 // clusterWatch looks for the cluster's new shape as soon as a node cannot be
-// reached: nobody sends MOVED in place of a dead node.
+// reached, or is not the right one: nobody sends MOVED in place of a dead node,
+// and by itself the client looks once a minute.
 type clusterWatch struct{ cluster *redis.ClusterClient }
 
 var _ redis.Hook = clusterWatch{}

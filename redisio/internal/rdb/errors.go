@@ -195,6 +195,9 @@ var brokenConnection = []error{
 	io.EOF, io.ErrUnexpectedEOF, net.ErrClosed,
 	syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNREFUSED,
 	redis.ErrPoolTimeout, redis.ErrPoolExhausted,
+	// That of a node which has left the cluster: go-redis closes it a minute later,
+	// whoever uses it.
+	redis.ErrClosed,
 }
 
 // reply returns the server's error reply in err, if there is one.

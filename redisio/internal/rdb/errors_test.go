@@ -246,7 +246,7 @@ func TestClassOfOtherErrors(t *testing.T) {
 		{&net.OpError{Op: "dial", Err: errors.New("host is down")}, Retryable},
 		{&net.DNSError{Err: "server misbehaving", IsTemporary: true}, Retryable},
 		{errors.New("LOADING is not an error of the server here"), Fatal},
-		{redis.ErrClosed, Fatal},
+		{redis.ErrClosed, Retryable},
 		{redis.Nil, Fatal},
 		{context.Canceled, Fatal},
 		{context.DeadlineExceeded, Fatal},

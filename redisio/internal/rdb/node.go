@@ -27,8 +27,8 @@ func (c *Client) node(ctx context.Context, key string) (*redis.Client, error) {
 		return raw, nil
 	case *redis.ClusterClient:
 		node, err := raw.MasterForKey(ctx, key)
-		if err != nil {
-			return nil, fmt.Errorf("find the node of %s: %w", key, err)
+		if err != nil { // which has not passed the hook that shows it
+			return nil, fmt.Errorf("find the node of %s: %w", key, shown(err))
 		}
 		return node, nil
 	}
@@ -65,7 +65,7 @@ const maxRedirects = 3
 // redirect is where a node sends its client.
 type redirect struct {
 	addr string
-	ask  bool // only this time, and only if ASKING comes first
+	ask  bool // only this time, and only what comes behind ASKING
 }
 
 // redirectOf reads MOVED and ASK, "MOVED 3999 host:port".
@@ -82,7 +82,7 @@ func redirectOf(err error) (r redirect, ok bool) {
 }
 
 // connTo returns a connection to the node that has key, or to the one that to
-// names, ready for one transaction. Close gives it back.
+// names. Close gives it back.
 func (c *Client) connTo(ctx context.Context, key string, to redirect) (*redis.Conn, error) {
 	node, err := c.node(ctx, key)
 	if err != nil {
@@ -93,14 +93,7 @@ func (c *Client) connTo(ctx context.Context, key string, to redirect) (*redis.Co
 			return nil, err
 		}
 	}
-	conn := node.Conn()
-	if to.ask {
-		if err := conn.Do(ctx, "asking").Err(); err != nil {
-			_ = conn.Close()
-			return nil, err
-		}
-	}
-	return conn, nil
+	return node.Conn(), nil
 }
 
 // nodeAt returns the client of the primary at addr.
@@ -120,7 +113,7 @@ func (c *Client) nodeAt(ctx context.Context, addr string) (node *redis.Client, e
 	case node = <-found:
 		return node, nil
 	default:
-		if err == nil {
+		if err = shown(err); err == nil {
 			err = serverError("CLUSTERDOWN no primary is known at " + addr) // yet
 		}
 		return nil, err

@@ -123,7 +123,12 @@ func (c *Client) WaitForEntries(ctx context.Context, at []Position, block time.D
 // gives a pipeline its read timeout, however long a command of it blocks.
 func (c *Client) patient(single *redis.Client, block time.Duration) *redis.Client {
 	patient := single.WithTimeout(c.cfg.ReadTimeout + block)
-	patient.AddHook(honestErrors{cluster: c.IsCluster()}) // which WithTimeout leaves out
+	// WithTimeout leaves out all hooks.
+	patient.AddHook(honestErrors{cluster: c.IsCluster()})
+	if cluster, ok := c.raw().(*redis.ClusterClient); ok {
+		patient.AddHook(clusterWatch{cluster})
+	}
+	patient.AddHook(rawErrors{})
 	return patient
 }
 

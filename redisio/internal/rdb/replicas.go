@@ -56,7 +56,11 @@ func (c *Client) writeDurably(ctx context.Context, key string, to redirect, r Re
 		return redirect{}, false, err
 	}
 	defer conn.Close()
-	if next, moved = redirectOf(write(conn)); moved && c.IsCluster() {
+	on := pipelines(conn)
+	if to.ask {
+		on = asking{conn, ctx}
+	}
+	if next, moved = redirectOf(write(on)); moved && c.IsCluster() {
 		return next, true, nil
 	}
 	got, err := conn.Wait(ctx, r.Count, r.Timeout).Result()
@@ -64,4 +68,25 @@ func (c *Client) writeDurably(ctx context.Context, key string, to redirect, r Re
 		err = &ReplicasError{r.Count, int(got), r.Timeout}
 	}
 	return redirect{}, false, err
+}
+
+// asking is a connection to a node that is taking a slot over. It lets in what
+// comes right behind ASKING: one command, or one transaction.
+type asking struct {
+	*redis.Conn
+	ctx context.Context
+}
+
+// Pipeline is for one command.
+func (a asking) Pipeline() redis.Pipeliner {
+	pipe := a.Conn.Pipeline()
+	_ = pipe.Process(a.ctx, redis.NewStatusCmd(a.ctx, "asking"))
+	return pipe
+}
+
+// TxPipeline is for one transaction.
+func (a asking) TxPipeline() redis.Pipeliner {
+	// Where this fails, the transaction is refused, or has no connection.
+	_ = a.Conn.Do(a.ctx, "asking").Err()
+	return a.Conn.TxPipeline()
 }

@@ -193,39 +193,6 @@ func (c *Cluster) AwaitPrimaryOf(key string, old *Server) *Server {
 	return now
 }
 
-// MoveSlot moves the slot of key, keys and all, to another primary, as resharding
-// does, while others use it.
-func (c *Cluster) MoveSlot(key string, to *Server) {
-	c.t.Helper()
-	from := c.PrimaryOf(key)
-	slot, err := c.client.ClusterKeySlot(context.Background(), key).Result()
-	c.must("slot of "+key, err)
-	fromID, toID := c.id(from), c.id(to)
-	c.do(to, "cluster", "setslot", slot, "importing", fromID)
-	c.do(from, "cluster", "setslot", slot, "migrating", toID)
-	host, port, _ := net.SplitHostPort(to.Addr())
-	for {
-		keys, err := from.client.ClusterGetKeysInSlot(context.Background(), int(slot), 100).Result()
-		c.must("keys in the slot", err)
-		if len(keys) == 0 {
-			break
-		}
-		args := []any{"migrate", host, port, "", 0, 10_000}
-		if from.password != "" {
-			args = append(args, "auth", from.password)
-		}
-		args = append(args, "keys")
-		for _, k := range keys {
-			args = append(args, k)
-		}
-		c.do(from, args...)
-	}
-	for _, node := range []*Server{to, from} { // in this order the slot is never without an owner
-		c.do(node, "cluster", "setslot", slot, "node", toID)
-	}
-	c.await("all nodes know of the move", func() bool { return c.ownerOf(int(slot)) == to })
-}
-
 func (c *Cluster) id(node *Server) string {
 	c.t.Helper()
 	id, err := node.client.Do(context.Background(), "cluster", "myid").Text()

@@ -77,12 +77,16 @@ func (c *faultyCopy) follow(ctx context.Context) {
 	}
 }
 
-// reach waits until n more entries are copied, and returns how many are.
-func (c *faultyCopy) reach(n int) int {
+// reach waits until n more entries are copied.
+func (c *faultyCopy) reach(n int) {
 	c.t.Helper()
-	want := c.copied.Load() + int64(n)
-	eventually(c.t, fmt.Sprint(n, " more entries are copied"), func() bool { c.job.mustRunOn(); return c.copied.Load() >= want })
-	return int(c.copied.Load())
+	for want := c.copied.Load() + int64(n); c.copied.Load() < want; {
+		before := c.copied.Load()
+		eventually(c.t, fmt.Sprint("the copy goes on after ", before, " entries"), func() bool {
+			c.job.mustRunOn()
+			return c.copied.Load() > before
+		})
+	}
 }
 
 // finish ends the producers, waits until the copy has caught up and

@@ -36,11 +36,10 @@ func (fn *ReadFn) CreateInitialRestriction(ctx context.Context, part topic.Parti
 
 // beginning makes the first restriction of a partition.
 type beginning struct {
-	client  *rdb.Client
-	cfg     *Config
-	part    topic.Partition
-	created bool // the group, by one of the tries
-	warned  bool
+	client *rdb.Client
+	cfg    *Config
+	part   topic.Partition
+	warned bool
 }
 
 func (b *beginning) log() *slog.Logger {
@@ -61,7 +60,8 @@ func (b *beginning) warnOfRefusal(ctx context.Context, err error) {
 // does not begin where it was asked to.
 func (b *beginning) warnOfStart(ctx context.Context, st rdb.State) {
 	at, start := st.Group.LastDelivered, b.cfg.Start
-	if !b.cfg.StartGiven || b.created || !start.Latest && at == start.After || start.Latest && at == st.Stream.LastGenerated {
+	_, ours := groupsCreated.Load(keyOf(b.cfg, b.part.Stream))
+	if !b.cfg.StartGiven || ours || !start.Latest && at == start.After || start.Latest && at == st.Stream.LastGenerated {
 		return
 	}
 	key := keyOf(b.cfg, b.part.Stream)
@@ -74,7 +74,10 @@ func (b *beginning) warnOfStart(ctx context.Context, st rdb.State) {
 	}
 }
 
-var startsWarnedOf sync.Map // of readerKey
+// groupsCreated are those of this process: when a pipeline that failed is
+// submitted again, they stand where its start had them begin.
+// startsWarnedOf are those that were warned of, by their topics' first streams.
+var groupsCreated, startsWarnedOf sync.Map // of readerKey
 
 func (b *beginning) restriction(ctx context.Context) (Restriction, error) {
 	client, cfg, part := b.client, b.cfg, b.part
@@ -86,7 +89,9 @@ func (b *beginning) restriction(ctx context.Context) (Restriction, error) {
 	if err != nil {
 		return Restriction{}, err
 	}
-	b.created = b.created || created
+	if created {
+		groupsCreated.Store(keyOf(cfg, part.Stream), true)
+	}
 	st, err := client.State(ctx, part.Stream, cfg.Group)
 	if err != nil {
 		return Restriction{}, err

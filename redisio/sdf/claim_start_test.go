@@ -127,6 +127,8 @@ func TestANewGroupsStartIsNotWarnedOf(t *testing.T) {
 	r.addAt(1000, 1)
 	r.open(stream)
 	r.bundle().want(1)
+	r.addAt(2000, 2)
+	r.open(stream) // as the pipeline is submitted again when it has failed
 	if n := log.count("has no effect"); n != 0 {
 		t.Errorf("%d warnings", n)
 	}

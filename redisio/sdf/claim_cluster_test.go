@@ -214,7 +214,7 @@ func TestEveryIdlePartitionOfAClusterIsWaitedForWithoutAPause(t *testing.T) {
 	h := newHub(nil)
 	h.cluster = &clusterRounds{
 		nodeOf: func(context.Context, string) (string, error) { return "node", nil },
-		block: func(ctx context.Context, at []rdb.Position, _ time.Duration) ([]string, int64, error) {
+		block: func(_ context.Context, at []rdb.Position, _ time.Duration) ([]string, int64, error) {
 			if at[0].Stream == "own" {
 				<-t.Context().Done()
 				return nil, 0, t.Context().Err()

@@ -231,7 +231,7 @@ func TestReplicasNeedTheRightsInTheDocsAndNoOthers(t *testing.T) {
 	for _, node := range c.Nodes() {
 		clients = append(clients, node.Client())
 		eventually(t, "the node knows all replicas", func() bool {
-			slots, err := node.Client().ClusterSlots(t.Context()).Result()
+			slots, err := node.Client().ClusterSlots(t.Context()).Result() //nolint:staticcheck // it is what the client under test asks for
 			return err == nil && !slices.ContainsFunc(slots, func(s redis.ClusterSlot) bool { return len(s.Nodes) < 2 })
 		})
 	}

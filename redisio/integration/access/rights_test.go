@@ -11,7 +11,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"example.com/beamredis/redisio"
-	"example.com/beamredis/redisio/conn"
 	"example.com/beamredis/redisio/internal/rdb"
 )
 
@@ -197,7 +196,7 @@ func (p part) without(t *testing.T, w warden, right string, spare bool, try func
 	}
 }
 
-func open(cfg redisio.Conn) (*rdb.Client, error) { return rdb.Open(conn.Config(cfg)) }
+func open(cfg redisio.Conn) (*rdb.Client, error) { return rdb.Open(cfg) }
 
 func entries(n int) []redisio.Message {
 	msgs := make([]redisio.Message, n)

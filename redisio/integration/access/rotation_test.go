@@ -38,7 +38,7 @@ func beginCopy(t *testing.T, cfg redisio.Conn) (stop func() error) {
 		default:
 		}
 		cancel()
-		<-ended
+		_ = <-ended // it was cancelled
 		return nil
 	}
 }

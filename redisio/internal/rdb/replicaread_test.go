@@ -30,7 +30,7 @@ func eachReplicated(t *testing.T, f func(*testing.T, replicated)) {
 		c := redistest.StartCluster(t)
 		for _, node := range c.Nodes() {
 			pollUntil(t, "the node knows all replicas", func() bool {
-				slots, err := node.Client().ClusterSlots(t.Context()).Result()
+				slots, err := node.Client().ClusterSlots(t.Context()).Result() //nolint:staticcheck // it is what the client under test asks for
 				return err == nil && len(slots) > 0 && !slices.ContainsFunc(slots, func(s redis.ClusterSlot) bool { return len(s.Nodes) < 2 })
 			})
 		}

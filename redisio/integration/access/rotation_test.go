@@ -28,6 +28,7 @@ func beginCopy(t *testing.T, cfg redisio.Conn) (stop func() error) {
 	redisio.Write(s, cfg, redisio.Topic{Name: "out", Partitions: 2}, msgs)
 	ended := make(chan error, 1)
 	go func() {
+		defer close(ended)
 		_, err := beam.Run(ctx, "prism", p)
 		ended <- err
 	}()
@@ -38,7 +39,8 @@ func beginCopy(t *testing.T, cfg redisio.Conn) (stop func() error) {
 		default:
 		}
 		cancel()
-		_ = <-ended // it was cancelled
+		for range ended { // whose error says that it was cancelled
+		}
 		return nil
 	}
 }

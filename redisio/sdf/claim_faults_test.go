@@ -7,6 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"example.com/beamredis/redisio/conn"
+	"example.com/beamredis/redisio/internal/logs"
+	"example.com/beamredis/redisio/internal/rdb"
 	"example.com/beamredis/redisio/internal/redistest"
 	"example.com/beamredis/redisio/internal/telemetry"
 	"example.com/beamredis/redisio/message"
@@ -217,7 +220,12 @@ func TestAcknowledgementsThatAFailoverForgotAreRepeated(t *testing.T) {
 }
 
 func TestAFetchThatOutlivesItsOwnDeadlineIsTriedAgain(t *testing.T) {
-	tn := &turn{cfg: &Config{RetryFor: time.Minute}, r: &reader{stream: stream}, scope: &scope{}}
+	client, err := rdb.Open(conn.Config{Addr: "127.0.0.1:1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &reader{client: client, stream: stream, log: logs.Of(stream, "g"), where: telemetry.Of{Stream: stream, Group: "g"}.Where()}
+	tn := &turn{cfg: &Config{RetryFor: time.Minute}, r: r, scope: &scope{}}
 	if err := tn.outOfReach(t.Context(), fmt.Errorf("read %s: %w", stream, context.DeadlineExceeded)); err != nil {
 		t.Errorf("the turn fails: %v", err)
 	}

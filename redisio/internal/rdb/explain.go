@@ -119,7 +119,7 @@ func explainSentinels(err error) string {
 
 func explainReply(err error) string {
 	text, ok := reply(err)
-	if !ok {
+	if !ok || errors.Is(err, ErrNoJSON) { // which says itself what to do
 		return ""
 	}
 	text = strings.TrimPrefix(text, abortReason)

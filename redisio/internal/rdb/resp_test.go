@@ -137,7 +137,7 @@ func TestStreamNamesOfAReadReply(t *testing.T) {
 }
 
 func TestStreamStateOfEitherProtocol(t *testing.T) {
-	full := StreamState{Exists: true, Length: 2, LastGenerated: eid(2, 0), First: eid(1, 1), EntriesAdded: 2, EntryBytes: 59}
+	full := StreamState{Exists: true, Length: 2, LastGenerated: eid(2, 0), First: eid(1, 1), Last: eid(2, 0), EntriesAdded: 2, EntryBytes: 59}
 	empty := StreamState{Exists: true, LastGenerated: eid(1, 0), EntriesAdded: 1}
 	for name, tc := range map[string]struct {
 		raw  string
@@ -171,7 +171,7 @@ func TestRemovedEntriesAreThoseAddedAndGone(t *testing.T) {
 }
 
 func TestGroupStateOfEitherProtocol(t *testing.T) {
-	g := GroupState{Exists: true, LastDelivered: eid(2, 0), EntriesRead: 2, Pending: 2}
+	g := GroupState{Exists: true, LastDelivered: eid(2, 0), EntriesRead: 2, Pending: 2, Consumers: 1}
 	h := GroupState{Exists: true, LastDelivered: eid(2, 0), EntriesRead: Unknown}
 	resp2 := "*2\r\n*12\r\n" + rawGroup + "*12\r\n" + rawGroupH + "$-1\r\n" + rawLag0
 	resp3 := "*2\r\n%6\r\n" + rawGroup + "%6\r\n" + rawGroupH + "_\r\n" + rawLag0

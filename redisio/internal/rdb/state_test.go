@@ -137,8 +137,8 @@ func TestStateOfStreamAndGroup(t *testing.T) {
 			b.Errorf("server's clock %d, ours was %d", st.Now, before)
 		}
 		want := State{
-			Stream: StreamState{Exists: true, Length: 8, LastGenerated: eid(10, 0), First: eid(3, 0), EntriesAdded: 10, EntryBytes: st.Stream.EntryBytes},
-			Group:  GroupState{Exists: true, LastDelivered: eid(4, 0), EntriesRead: 4, Lag: 6, Pending: 4},
+			Stream: StreamState{Exists: true, Length: 8, LastGenerated: eid(10, 0), First: eid(3, 0), Last: eid(10, 0), EntriesAdded: 10, EntryBytes: st.Stream.EntryBytes},
+			Group:  GroupState{Exists: true, LastDelivered: eid(4, 0), EntriesRead: 4, Lag: 6, Pending: 4, Consumers: 1},
 			Now:    st.Now,
 		}
 		if !b.counts() {

@@ -16,9 +16,7 @@ import (
 // settings are the program's flags.
 type settings struct {
 	redis        cli.Redis
-	source, sink string
-	sourceParts  int
-	sinkParts    int
+	source, sink cli.Topic
 	group        string
 	count        int
 	rate         float64
@@ -29,11 +27,9 @@ type settings struct {
 
 func (s *settings) register(fs *flag.FlagSet) {
 	s.redis.Register(fs, "", "to run on (without it, one of its own)")
-	fs.StringVar(&s.source, "source", "failover-in", "`name` of the topic to fill and read; it must not exist yet")
-	fs.IntVar(&s.sourceParts, "source_partitions", 4, "`number` of partitions of the source topic")
+	s.source.Register(fs, "source", "failover-in", "to fill and read; it must not exist yet")
 	fs.StringVar(&s.group, "group", "failover", "`name` of the consumer group to read through")
-	fs.StringVar(&s.sink, "sink", "failover-out", "`name` of the topic to write; it must not exist yet")
-	fs.IntVar(&s.sinkParts, "sink_partitions", 4, "`number` of partitions of the sink topic")
+	s.sink.Register(fs, "sink", "failover-out", "to write; it must not exist yet")
 	fs.IntVar(&s.count, "count", 100_000, "`number` of entries to copy")
 	fs.Float64Var(&s.rate, "fail_rate", 0.0001, "`probability`, from 0 to 1, that an entry fails; it is drawn anew after every failure")
 	fs.Uint64Var(&s.seed, "seed", 1, "`seed` of the failures: the same seed picks the same entries")
@@ -79,17 +75,17 @@ func (s *settings) job() (job, error) {
 	read, write, telemetryErr := s.telemetry.Options()
 	return job{
 			conn:   conn,
-			source: redisio.Topic{Name: s.source, Partitions: s.sourceParts},
-			sink:   redisio.Topic{Name: s.sink, Partitions: s.sinkParts},
+			source: s.source.Topic,
+			sink:   s.sink.Topic,
 			group:  s.group, count: s.count, check: true,
 			faults: faults{Rate: s.rate, Seed: s.seed, Max: int64(s.maxFailures)},
 			read:   read, write: write,
 		}, cli.Usage(errors.Join(
 			connErr,
-			cli.NotEmpty("--source", s.source, "the name of a topic"), cli.Positive("--source_partitions", s.sourceParts),
+			s.source.Check(),
 			cli.NotEmpty("--group", s.group, "the name of a consumer group"),
-			cli.NotEmpty("--sink", s.sink, "the name of a topic"), cli.Positive("--sink_partitions", s.sinkParts),
-			cli.OtherTopic(s.source, s.sink),
+			s.sink.Check(),
+			cli.OtherTopic(s.source.Name, s.sink.Name),
 			cli.Positive("--count", s.count), s.checkFaults(), telemetryErr, checkRunner(),
 		))
 }

@@ -4,15 +4,15 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 
 	"example.com/beamredis/pipelines/internal/cli"
 	"example.com/beamredis/redisio/conn"
 	"example.com/beamredis/redisio/topic"
 )
 
-// settings are the flags, checked.
+// settings are the program's flags.
 type settings struct {
+	redis  cli.Redis
 	conn   conn.Config
 	topic  topic.Topic
 	count  int64
@@ -23,9 +23,9 @@ type settings struct {
 	seed   uint64
 }
 
-func flagSet(s *settings, r *cli.Redis) *flag.FlagSet {
+func (s *settings) flags() *flag.FlagSet {
 	fs := flag.NewFlagSet("generate", flag.ContinueOnError)
-	r.Register(fs, "redis://localhost:6379", "that is to hold it")
+	s.redis.Register(fs, "redis://localhost:6379", "that is to hold it")
 	fs.StringVar(&s.topic.Name, "topic", "in", "`name` of the topic")
 	fs.IntVar(&s.topic.Partitions, "partitions", 4, "`number` of partitions of the topic")
 	fs.Int64Var(&s.count, "count", 100_000, "`number` of messages")
@@ -37,28 +37,16 @@ func flagSet(s *settings, r *cli.Redis) *flag.FlagSet {
 	return fs
 }
 
-// parseFlags reads and checks the arguments. The error names the flag, or is
-// [flag.ErrHelp].
-func parseFlags(args []string) (settings, error) {
-	var s settings
-	var r cli.Redis
-	fs := flagSet(&s, &r)
-	if err := cli.Parse(fs, args); err != nil {
-		return settings{}, err
-	}
-	if err := cli.NoArguments(fs); err != nil {
-		return settings{}, err
-	}
-	c, err := r.Conn()
-	if err != nil {
-		return settings{}, cli.Usage(err)
-	}
-	s.conn = c
-	return s, cli.Usage(s.validate())
+// check makes sense of the flags; the error, a usage error, tells all that is
+// wrong with them.
+func (s *settings) check() error {
+	var err error
+	s.conn, err = s.redis.Conn()
+	return cli.Usage(errors.Join(err, s.validate()))
 }
 
 // validate reports every flag that is out of range.
-func (s settings) validate() error {
+func (s *settings) validate() error {
 	var errs []error
 	if s.topic.Name == "" {
 		errs = append(errs, errors.New("--topic is empty: it is the name of the topic to fill"))
@@ -77,9 +65,4 @@ func (s settings) validate() error {
 		errs = append(errs, fmt.Errorf("--rate is %v: it must be 0 or more", s.rate))
 	}
 	return errors.Join(errs...)
-}
-
-func printUsage(w io.Writer) {
-	var s settings
-	cli.Help(w, "generate fills a topic with random keyed messages.", flagSet(&s, &cli.Redis{}))
 }

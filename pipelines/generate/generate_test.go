@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,10 +18,10 @@ import (
 	"example.com/beamredis/redisio/message"
 )
 
-func parse(t *testing.T, args ...string) settings {
+func parse(t *testing.T, args ...string) *settings {
 	t.Helper()
-	s, err := parseFlags(args)
-	if err != nil {
+	s := &settings{}
+	if err := errors.Join(cli.Parse(s.flags(), args), s.check()); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -84,7 +85,7 @@ func TestBadInputIsNamedInOneLine(t *testing.T) {
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
-			if got := run(t.Context(), strings.Fields(c.args), &stdout, &stderr); got != c.status {
+			if got := tool().Execute(t.Context(), strings.Fields(c.args), &stdout, &stderr); got != c.status {
 				t.Errorf("status %d, want %d", got, c.status)
 			}
 			if diff := cmp.Diff(c.want+"\n", stderr.String()); diff != "" {
@@ -99,7 +100,7 @@ func TestBadInputIsNamedInOneLine(t *testing.T) {
 
 func TestHelpListsTheFlags(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	if status := run(t.Context(), []string{"--help"}, &stdout, &stderr); status != 0 {
+	if status := tool().Execute(t.Context(), []string{"--help"}, &stdout, &stderr); status != 0 {
 		t.Errorf("status %d", status)
 	}
 	for _, name := range []string{"redis", "topic", "partitions", "count", "rate", "fields", "size", "keys", "seed"} {
@@ -113,7 +114,7 @@ func TestATopicIsFilledByKey(t *testing.T) {
 	server := pipetest.StartRedis(t, "").Client
 	args := []string{"--redis", "redis://" + server.Options().Addr, "--topic", "t", "--partitions", "3", "--count", "1000", "--keys", "20", "--fields", "1"}
 	var stdout, stderr bytes.Buffer
-	if status := run(t.Context(), args, &stdout, &stderr); status != 0 {
+	if status := tool().Execute(t.Context(), args, &stdout, &stderr); status != 0 {
 		t.Fatalf("status %d: %s", status, stderr.String())
 	}
 	if !strings.HasPrefix(stdout.String(), `topic "t": 1,000 entries in `) {
@@ -147,7 +148,7 @@ func TestAKeyOfAnotherTypeIsNamedAndNothingIsWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	var stdout, stderr bytes.Buffer
-	status := run(t.Context(), []string{"--redis", "redis://" + server.Options().Addr, "--topic", "t"}, &stdout, &stderr)
+	status := tool().Execute(t.Context(), []string{"--redis", "redis://" + server.Options().Addr, "--topic", "t"}, &stdout, &stderr)
 	want := "generate: redis at " + server.Options().Addr + `: key "t:1" holds a string where a stream should be` + "\n"
 	if diff := cmp.Diff(want, stderr.String()); diff != "" || status != cli.StatusFailed {
 		t.Errorf("status %d, stderr (-want +got):\n%s", status, diff)
@@ -163,7 +164,7 @@ func TestASignalStopsItWithWhatWasWritten(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	status := make(chan int)
 	go func() {
-		status <- run(ctx, []string{"--redis", "redis://" + server.Options().Addr, "--topic", "t", "--partitions", "1", "--rate", "1000"}, &stdout, &stderr)
+		status <- tool().Execute(ctx, []string{"--redis", "redis://" + server.Options().Addr, "--topic", "t", "--partitions", "1", "--rate", "1000"}, &stdout, &stderr)
 	}()
 	length := func() int64 { return server.XLen(t.Context(), "t:0").Val() }
 	for deadline := time.Now().Add(time.Minute); length() == 0; {

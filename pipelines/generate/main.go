@@ -10,13 +10,9 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"example.com/beamredis/pipelines/internal/cli"
@@ -24,27 +20,19 @@ import (
 	"example.com/beamredis/redisio/sinks"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+func main() { os.Exit(cli.MainTool(tool())) }
+
+func tool() cli.Tool {
+	s := &settings{}
+	return cli.Tool{Name: "generate", Summary: "generate fills a topic with random keyed messages.", Flags: s.flags(), Run: s.fillTopic}
 }
 
-// run is the command. The end of ctx stops it cleanly.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status int) {
-	s, err := parseFlags(args)
-	if errors.Is(err, flag.ErrHelp) {
-		printUsage(stdout)
-		return 0
+// fillTopic writes the messages and ends with a summary, whatever happened. The
+// end of ctx stops it cleanly.
+func (s *settings) fillTopic(ctx context.Context, stdout, stderr io.Writer) error {
+	if err := s.check(); err != nil {
+		return err
 	}
-	if err == nil {
-		err = fillTopic(ctx, s, stdout, stderr)
-	}
-	return cli.Report(stderr, "generate", err)
-}
-
-// fillTopic writes the messages and ends with a summary, whatever happened.
-func fillTopic(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 	w, err := sinks.OpenWriter(ctx, sinks.WriteConfig{Conn: s.conn, Topic: s.topic, KeyField: sinks.DefaultKeyField})
 	if err != nil {
 		return err
@@ -59,7 +47,7 @@ func fillTopic(ctx context.Context, s settings, stdout, stderr io.Writer) error 
 }
 
 // summary is the last line.
-func summary(ctx context.Context, written int64, s settings, took time.Duration) string {
+func summary(ctx context.Context, written int64, s *settings, took time.Duration) string {
 	line := fmt.Sprintf("topic %q: %s", s.topic.Name, progress.Rate(written, took))
 	if ctx.Err() != nil {
 		line += fmt.Sprintf(" (stopped before all %s)", progress.Thousands(s.count))

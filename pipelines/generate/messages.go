@@ -12,7 +12,7 @@ import (
 )
 
 // messages returns the messages that the settings describe, always the same.
-func (s settings) messages() iter.Seq[message.Message] {
+func (s *settings) messages() iter.Seq[message.Message] {
 	return func(yield func(message.Message) bool) {
 		random := rand.New(rand.NewPCG(s.seed, 0))
 		names := fieldNames(s.fields)
@@ -32,7 +32,7 @@ func fieldNames(n int) []string {
 	return names
 }
 
-func (s settings) message(random *rand.Rand, names []string, number int64) message.Message {
+func (s *settings) message(random *rand.Rand, names []string, number int64) message.Message {
 	fields := make([]message.Field, 1, len(names)+1)
 	fields[0] = message.Field{Name: "seq", Value: strconv.FormatInt(number, 10)}
 	for _, name := range names {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"time"
 
 	"example.com/beamredis/pipelines/internal/cli"
@@ -23,8 +22,9 @@ A partition is stuck, which a row of its own says, if entries have been pending
 for too long, or wait and nobody reads. The status is 1 if the topic or the
 group does not exist, or Redis cannot be reached.`
 
-// settings are the flags, checked.
+// settings are the program's flags.
 type settings struct {
+	redis       cli.Redis
 	conn        conn.Config
 	topic       topic.Topic
 	group       string
@@ -33,9 +33,9 @@ type settings struct {
 	stuckAfter  time.Duration
 }
 
-func flagSet(s *settings, r *cli.Redis) *flag.FlagSet {
+func (s *settings) flags() *flag.FlagSet {
 	fs := flag.NewFlagSet("inspect", flag.ContinueOnError)
-	r.Register(fs, "redis://localhost:6379", "that holds the topic")
+	s.redis.Register(fs, "redis://localhost:6379", "that holds the topic")
 	fs.StringVar(&s.topic.Name, "topic", "", "`name` of the topic")
 	fs.IntVar(&s.topic.Partitions, "partitions", 0, "`number` of partitions of the topic")
 	fs.StringVar(&s.group, "group", "", "`name` of the consumer group; without it, that of the topic if it has one only")
@@ -46,21 +46,12 @@ func flagSet(s *settings, r *cli.Redis) *flag.FlagSet {
 	return fs
 }
 
-// parseFlags reads and checks the arguments. The error names the flag, or is
-// [flag.ErrHelp].
-func parseFlags(args []string) (settings, error) {
-	var s settings
-	var r cli.Redis
-	fs := flagSet(&s, &r)
-	if err := cli.Parse(fs, args); err != nil {
-		return settings{}, err
-	}
-	if err := cli.NoArguments(fs); err != nil {
-		return settings{}, err
-	}
-	c, err := r.Conn()
-	s.conn = c
-	return s, cli.Usage(errors.Join(err,
+// check makes sense of the flags; the error, a usage error, tells all that is
+// wrong with them.
+func (s *settings) check() error {
+	var err error
+	s.conn, err = s.redis.Conn()
+	return cli.Usage(errors.Join(err,
 		cli.NotEmpty("--topic", s.topic.Name, "the name of a topic"), cli.Positive("--partitions", s.topic.Partitions),
 		positive("--every", s.every), positive("--stuck_after", s.stuckAfter)))
 }
@@ -70,9 +61,4 @@ func positive(flag string, d time.Duration) error {
 		return fmt.Errorf("%s is %v: want more than 0", flag, d)
 	}
 	return nil
-}
-
-func printUsage(w io.Writer) {
-	var s settings
-	cli.Help(w, summary, flagSet(&s, &cli.Redis{}))
 }

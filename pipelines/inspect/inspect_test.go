@@ -108,7 +108,7 @@ func TestWatchShowsAgainUntilItIsToldToStop(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	out := &lines{left: 3, stop: stop}
 	var errs bytes.Buffer
-	status := run(ctx, []string{"--redis", s.URL(), "--topic", "orders", "--partitions", "2", "--watch", "--every", "1ms", "--json"}, out, &errs)
+	status := tool().Execute(ctx, []string{"--redis", s.URL(), "--topic", "orders", "--partitions", "2", "--watch", "--every", "1ms", "--json"}, out, &errs)
 	if status != 0 || errs.Len() > 0 {
 		t.Fatalf("status %d, stderr %q", status, &errs)
 	}

@@ -7,13 +7,9 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"example.com/beamredis/pipelines/internal/cli"
@@ -21,32 +17,23 @@ import (
 	"example.com/beamredis/redisio/inspect"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
-}
+func main() { os.Exit(cli.MainTool(tool())) }
 
-// run is the command. The end of ctx ends --watch.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status int) {
-	s, err := parseFlags(args)
-	if errors.Is(err, flag.ErrHelp) {
-		printUsage(stdout)
-		return 0
-	}
-	if err == nil {
-		err = show(ctx, s, stdout)
-	}
-	return cli.Report(stderr, "inspect", err)
+func tool() cli.Tool {
+	s := &settings{}
+	return cli.Tool{Name: "inspect", Summary: summary, Flags: s.flags(), Run: s.show}
 }
 
 // lookTimeout bounds one look at the topic.
 const lookTimeout = 30 * time.Second
 
 // show shows the topic once, or again and again until ctx ends.
-func show(ctx context.Context, s settings, w io.Writer) error {
+func (s *settings) show(ctx context.Context, w, _ io.Writer) error {
+	if err := s.check(); err != nil {
+		return err
+	}
 	for {
-		r, err := look(ctx, s)
+		r, err := s.look(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -64,7 +51,7 @@ func show(ctx context.Context, s settings, w io.Writer) error {
 	}
 }
 
-func look(ctx context.Context, s settings) (inspect.Report, error) {
+func (s *settings) look(ctx context.Context) (inspect.Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	return inspect.Topic(ctx, s.conn, s.topic, inspect.Options{Group: s.group, StuckAfter: s.stuckAfter})

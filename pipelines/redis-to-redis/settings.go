@@ -14,15 +14,13 @@ import (
 // settings are the program's flags.
 type settings struct {
 	topicjob.Flags
-	sink       string
-	sinkParts  int
+	sink       cli.Topic
 	idempotent string
 }
 
 func (s *settings) register(fs *flag.FlagSet) {
 	s.Register(fs, "redis-to-redis", "both topics")
-	fs.StringVar(&s.sink, "sink", "out", "`name` of the topic to write")
-	fs.IntVar(&s.sinkParts, "sink_partitions", 4, "`number` of partitions of the sink topic")
+	s.sink.Register(fs, "sink", "out", "to write")
 	fs.StringVar(&s.idempotent, "idempotent", "", "write every entry once, also after a failure: `name` of this copy, the same at every start and for no other; "+
 		"without it, entries can be written twice")
 }
@@ -37,7 +35,7 @@ type job struct {
 // wrong with them.
 func (s *settings) job() (job, error) {
 	source, err := s.Job()
-	j := job{Job: source, sink: redisio.Topic{Name: s.sink, Partitions: s.sinkParts}}
+	j := job{Job: source, sink: s.sink.Topic}
 	j.Sinks = []redisio.Topic{j.sink}
 	options := append([]redisio.WriteOption{redisio.WithKeyField(s.KeyField)}, j.Reporting...)
 	var nameErr error
@@ -51,8 +49,8 @@ func (s *settings) job() (job, error) {
 	}
 	return j, cli.Usage(errors.Join(
 		err,
-		cli.NotEmpty("--sink", s.sink, "the name of a topic"), cli.Positive("--sink_partitions", s.sinkParts),
+		s.sink.Check(),
 		cli.OfFlag("--idempotent", nameErr),
-		cli.OtherTopic(s.Source, s.sink),
+		cli.OtherTopic(s.Source.Name, s.sink.Name),
 	))
 }

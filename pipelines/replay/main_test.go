@@ -231,3 +231,15 @@ func TestHelpShowsTheFlags(t *testing.T) {
 		}
 	}
 }
+
+// The server hangs, so that the replay is in its middle when the signal comes.
+func TestASignalEndsItAndSaysSo(t *testing.T) {
+	server := pipetest.StartRedis(t, "")
+	server.Load(t, "in", 2, 20_000, keyOf)
+	p := pipetest.Start(t, program, nil, "--redis", server.URL(), "--source", "in", "--source_partitions", "2", "--sink", "out", "--sink_partitions", "2")
+	pipetest.Eventually(t, "the replay is under way", func() bool { return server.Client.XLen(t.Context(), "out:0").Val() > 0 })
+	server.Hang(t)
+	p.Signal(os.Interrupt)
+	pipetest.Expect(t, p.Wait(), pipetest.Outcome{Status: 130, Stderr: "replay: stopping; once more to stop at once\n" +
+		"replay: interrupted: what was written by then stays\n"})
+}

@@ -15,28 +15,23 @@ import (
 
 // settings are the program's flags.
 type settings struct {
-	redis       cli.Redis
-	source      string
-	sourceParts int
-	from, to    string
-	sink        string
-	sinkParts   int
-	keepIDs     bool
-	output      string
-	input       string
-	keyField    string
-	check       bool
-	telemetry   cli.Telemetry
+	redis        cli.Redis
+	source, sink cli.Topic
+	from, to     string
+	keepIDs      bool
+	output       string
+	input        string
+	keyField     string
+	check        bool
+	telemetry    cli.Telemetry
 }
 
 func (s *settings) register(fs *flag.FlagSet) {
 	s.redis.Register(fs, "", "that holds the topics")
-	fs.StringVar(&s.source, "source", "", "`name` of the topic to read")
-	fs.IntVar(&s.sourceParts, "source_partitions", 4, "`number` of partitions of the source topic")
+	s.source.Register(fs, "source", "", "to read")
 	fs.StringVar(&s.from, "from", "earliest", "where to begin: earliest, an entry `ID`, or a time in RFC 3339")
 	fs.StringVar(&s.to, "to", "latest", "where to end: latest, which is what is there at the start, an entry `ID`, or a time in RFC 3339")
-	fs.StringVar(&s.sink, "sink", "", "`name` of the topic to write; with as many partitions as the source it is the same, partition by partition, else entries go by their key")
-	fs.IntVar(&s.sinkParts, "sink_partitions", 4, "`number` of partitions of the sink topic")
+	s.sink.Register(fs, "sink", "", "to write; with as many partitions as the source it is the same, partition by partition, else entries go by their key")
 	fs.BoolVar(&s.keepIDs, "keep_ids", false, "write entries with the IDs that they have; the sink's partitions, as many as the source's, have to end before them")
 	fs.StringVar(&s.output, "output", "", "`prefix` of the files to write in place of a topic: PREFIX-PARTITION-of-PARTITIONS-ID.jsonl")
 	fs.StringVar(&s.input, "input", "", "`glob` of the files to read in place of a topic")
@@ -57,7 +52,7 @@ type job struct {
 // job makes sense of the flags; the error, a usage error, tells all that is
 // wrong with them.
 func (s *settings) job() (job, error) {
-	j := job{settings: *s, source: redisio.Topic{Name: s.source, Partitions: s.sourceParts}, sink: redisio.Topic{Name: s.sink, Partitions: s.sinkParts}}
+	j := job{settings: *s, source: s.source.Topic, sink: s.sink.Topic}
 	var connErr, fromErr, toErr, telemetryErr error
 	_, j.reporting, telemetryErr = s.telemetry.Options() // a range is read without spans
 	if s.redis.URL == "" {
@@ -69,7 +64,7 @@ func (s *settings) job() (job, error) {
 	j.to, toErr = redisio.ParseBound(s.to)
 	return j, cli.Usage(errors.Join(
 		connErr, cli.OfFlag("--from", fromErr), cli.OfFlag("--to", toErr), telemetryErr, s.checkWays(),
-		cli.Positive("--source_partitions", s.sourceParts), cli.Positive("--sink_partitions", s.sinkParts),
+		s.source.CheckPartitions(), s.sink.CheckPartitions(),
 		beamrun.CheckRunnerKnown(),
 	))
 }
@@ -77,17 +72,17 @@ func (s *settings) job() (job, error) {
 // checkWays wants one way in and one way out.
 func (s *settings) checkWays() error {
 	var errs []error
-	if (s.source == "") == (s.input == "") {
+	if (s.source.Name == "") == (s.input == "") {
 		errs = append(errs, errors.New("want either --source, a topic, or --input, files"))
 	}
-	if (s.sink == "") == (s.output == "") {
+	if (s.sink.Name == "") == (s.output == "") {
 		errs = append(errs, errors.New("want either --sink, a topic, or --output, files"))
 	}
 	if s.input != "" && s.output != "" {
 		errs = append(errs, errors.New("--input and --output are both files: want a topic at one end"))
 	}
-	if s.source != "" && s.source == s.sink {
-		errs = append(errs, fmt.Errorf("--source and --sink are both %q: the topic would have its entries twice", s.source))
+	if s.source.Name != "" && s.source.Name == s.sink.Name {
+		errs = append(errs, fmt.Errorf("--source and --sink are both %q: the topic would have its entries twice", s.source.Name))
 	}
 	if s.input != "" && (s.from != "earliest" || s.to != "latest") {
 		errs = append(errs, errors.New("--from and --to are for a topic: --input reads all that the files hold"))
@@ -95,8 +90,8 @@ func (s *settings) checkWays() error {
 	if s.keepIDs && s.output != "" {
 		errs = append(errs, errors.New("--keep_ids is for --sink: files always hold the IDs"))
 	}
-	if s.keepIDs && s.source != "" && s.sourceParts != s.sinkParts {
-		errs = append(errs, fmt.Errorf("--keep_ids: %d partitions cannot become %d: IDs of a stream only grow", s.sourceParts, s.sinkParts))
+	if s.keepIDs && s.source.Name != "" && s.source.Partitions != s.sink.Partitions {
+		errs = append(errs, fmt.Errorf("--keep_ids: %d partitions cannot become %d: IDs of a stream only grow", s.source.Partitions, s.sink.Partitions))
 	}
 	return errors.Join(errs...)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -270,6 +271,22 @@ func TestNoSecretIsExported(t *testing.T) {
 	s.produceAs(password, "in:0", newOrigin())
 	traced(service).mustRun(t)
 	receiver.Wait(t, service, "spans", func(spans []oteltest.Span) bool { return len(spans) >= 4 })
+
+	// A server that refuses the password.
+	if err := s.client.ConfigSet(t.Context(), "requirepass", "another").Err(); err != nil {
+		t.Fatal(err)
+	}
+	refused := conn
+	refused.ClientName = "refused" // a client of its own, which has to log in
+	p, scope := beam.NewPipelineWithRoot()
+	redisio.Write(scope, refused, out, beam.CreateList(scope, []redisio.Message{{Key: "k"}}),
+		redisio.WithServiceName(service), redisio.WithTracing(redisio.TraceAll, redisio.TraceAllContents))
+	if err := runPipeline(t.Context(), p); err == nil || !strings.Contains(err.Error(), "WRONGPASS") || strings.Contains(err.Error(), password) {
+		t.Errorf("error %v, want one of a wrong password, without it", err)
+	}
+	receiver.Wait(t, service, "the span of the failure", func(spans []oteltest.Span) bool {
+		return slices.ContainsFunc(spans, func(s oteltest.Span) bool { return s.Failed && strings.Contains(s.Status, "WRONGPASS") })
+	})
 	for _, text := range receiver.Raw() {
 		if strings.Contains(text, password) {
 			t.Fatalf("the password was exported: %s", text)

@@ -9,8 +9,10 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
+	"example.com/beamredis/redisio/conn"
 	"example.com/beamredis/redisio/internal/logs"
 	"example.com/beamredis/redisio/internal/rdb"
+	"example.com/beamredis/redisio/internal/telemetry"
 )
 
 // delivery has batches written for good: it tries again what may pass with
@@ -39,6 +41,17 @@ type delivery[T any] struct {
 	attempt int       // how often it was
 
 	written, retries atomic.Int64
+}
+
+// newDelivery returns a delivery that lacks only try, bury and destination.
+func newDelivery[T any](to conn.Config, batch BatchOptions, where telemetry.Where) *delivery[T] {
+	return &delivery[T]{
+		explain:  func(err error) error { return rdb.Explain(err, to.WithDefaults().Addr) },
+		deadline: batch.WithDefaults().Deadline,
+		now:      time.Now,
+		sleep:    sleepContext,
+		flushes:  &flushes{where: where},
+	}
 }
 
 // Retries wait 10 ms at first and 1 s at most, each half as long or one and a

@@ -2,7 +2,6 @@ package sinks
 
 import (
 	"context"
-	"time"
 
 	"example.com/beamredis/redisio/internal/rdb"
 )
@@ -24,16 +23,8 @@ func newDocumentLane(d *DocumentFn, client *rdb.Client) *documentLane {
 	} else {
 		l.writer.documents = rdb.NewJSONWriter(client, d.Path, d.TTL)
 	}
-	l.delivery = &delivery[document]{
-		try:         l.write,
-		bury:        l.bury,
-		destination: d.destination,
-		explain:     func(err error) error { return rdb.Explain(err, d.Conn.WithDefaults().Addr) },
-		deadline:    d.Batch.WithDefaults().Deadline,
-		now:         time.Now,
-		sleep:       sleepContext,
-		flushes:     &flushes{where: d.where},
-	}
+	l.delivery = newDelivery[document](d.Conn, d.Batch, d.where)
+	l.delivery.try, l.delivery.bury, l.delivery.destination = l.write, l.bury, d.destination
 	if d.spans != nil {
 		l.delivery.lose = l.lose
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"hash/maphash"
 	"sync"
-	"time"
 
 	"example.com/beamredis/redisio/internal/rdb"
 	"example.com/beamredis/redisio/message"
@@ -33,16 +32,8 @@ func newLane(fn *WriteFn, client *rdb.Client) *lane {
 		l.once.add, l.once.trim, l.once.wantID = fn.add, l.adder.Trim, fn.CollectWritten || fn.spans.WantsID()
 		l.once.adder.Replicas = l.adder.Replicas
 	}
-	l.delivery = &delivery[entry]{
-		try:         l.write,
-		bury:        l.bury,
-		destination: func(e entry) string { return e.stream },
-		explain:     func(err error) error { return rdb.Explain(err, fn.Conn.WithDefaults().Addr) },
-		deadline:    fn.Batch.WithDefaults().Deadline,
-		now:         time.Now,
-		sleep:       sleepContext,
-		flushes:     &flushes{where: fn.where},
-	}
+	l.delivery = newDelivery[entry](fn.Conn, fn.Batch, fn.where)
+	l.delivery.try, l.delivery.bury, l.delivery.destination = l.write, l.bury, func(e entry) string { return e.stream }
 	if fn.spans != nil {
 		l.delivery.lose = l.lose
 	}

@@ -10,14 +10,14 @@ import (
 // helpWidth keeps the help readable on an 80-column terminal.
 const helpWidth = 78
 
-// Help writes summary, and the flags with their defaults.
-func Help(w io.Writer, summary string, fs *flag.FlagSet) {
+// writeHelp writes summary, and the flags with their defaults.
+func writeHelp(w io.Writer, summary string, fs *flag.FlagSet) {
 	fmt.Fprintf(w, "%s\n\nFlags:\n", strings.TrimSpace(summary))
 	fs.VisitAll(func(f *flag.Flag) { writeFlag(w, f) })
 }
 
 func (p Program) help(w io.Writer, all *flag.FlagSet, full bool) {
-	Help(w, p.Summary, p.Flags)
+	writeHelp(w, p.Summary, p.Flags)
 	if !full {
 		fmt.Fprint(w, "\nBeam's flags are accepted as well, such as --runner (default prism), --endpoint\nand --environment_type; --help_all lists them.\n")
 		return

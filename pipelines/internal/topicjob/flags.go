@@ -15,8 +15,7 @@ import (
 // Flags are those of the source.
 type Flags struct {
 	Redis            cli.Redis
-	Source           string
-	SourceParts      int
+	Source           cli.Topic
 	Group            string
 	Start            string
 	Ack              string
@@ -30,8 +29,7 @@ type Flags struct {
 // holds tells what the Redis of --redis holds, such as "both topics".
 func (f *Flags) Register(fs *flag.FlagSet, program, holds string) {
 	f.Redis.Register(fs, "", "that holds "+holds+" (without it, a demo runs on a Redis of its own)")
-	fs.StringVar(&f.Source, "source", "in", "`name` of the topic to read")
-	fs.IntVar(&f.SourceParts, "source_partitions", 4, "`number` of partitions of the source topic")
+	f.Source.Register(fs, "source", "in", "to read")
 	fs.StringVar(&f.Group, "group", program, "`name` of the consumer group to read through; it is created where it is missing")
 	fs.StringVar(&f.Start, "start", "", "where a new group begins: latest, earliest, after an entry `ID`, or with a time in RFC 3339; "+
 		"a group that exists goes on where it stands (default latest; the demo: earliest)")
@@ -58,7 +56,7 @@ func (f *Flags) ForDemo() error {
 
 // Job makes sense of the flags; the error tells all that is wrong with them.
 func (f *Flags) Job() (Job, error) {
-	j := Job{Source: redisio.Topic{Name: f.Source, Partitions: f.SourceParts}, Group: f.Group, Check: f.Check, Ends: f.ExitWhenCaughtUp}
+	j := Job{Source: f.Source.Topic, Group: f.Group, Check: f.Check, Ends: f.ExitWhenCaughtUp}
 	var connErr, startErr error
 	j.Conn, connErr = f.Redis.Conn()
 	ack, ackErr := redisio.ParseAckStrategy(f.Ack)
@@ -75,7 +73,7 @@ func (f *Flags) Job() (Job, error) {
 	j.Read, j.Reporting = append(j.Read, traced...), writes
 	return j, errors.Join(
 		connErr,
-		cli.NotEmpty("--source", f.Source, "the name of a topic"), cli.Positive("--source_partitions", f.SourceParts),
+		f.Source.Check(),
 		cli.NotEmpty("--group", f.Group, "the name of a consumer group"),
 		cli.OfFlag("--start", startErr), cli.OfFlag("--ack", ackErr), telemetryErr,
 		beamrun.CheckRunner(),

@@ -133,6 +133,17 @@ var parts = []part{
 	{"Write with trimming", []string{"Connection", "Write"}, nil, fresh, func(ctx context.Context, cfg redisio.Conn) error {
 		return write(ctx, cfg, entries(20), redisio.WithMaxLen(5))
 	}},
+	{"Write with entry IDs (`WithEntryIDs`)", []string{"Connection", "Write"}, nil, fresh, func(ctx context.Context, cfg redisio.Conn) error {
+		msgs := entries(5)
+		for i := range msgs {
+			msgs[i].ID = redisio.EntryID{Ms: 1, Seq: uint64(i) + 1}
+		}
+		err := write(ctx, cfg, msgs, redisio.WithEntryIDs())
+		if err == nil { // as after a reply that was lost
+			err = write(ctx, cfg, msgs, redisio.WithEntryIDs())
+		}
+		return err
+	}},
 	{"Write with replicas (`WithReplicas`)", []string{"Connection", "Write"}, nil, fresh, func(ctx context.Context, cfg redisio.Conn) error {
 		var late *rdb.ReplicasError // there is no replica, which is not what this is about
 		c, err := open(cfg)

@@ -16,7 +16,11 @@ package rdb
 //
 // It returns 1, or the error of HSET, after which key and time to live are as
 // they were.
-var setHash = newScript(`
+var setHash = newScriptAfter(`
+if #ARGV <= 7000 and type(redis.pcall('HSET', KEYS[1], unpack(ARGV, 2))) == 'number' then
+  local r = redis.pcall('PEXPIRE', KEYS[1], ARGV[1])
+  if type(r) == 'number' then return r end
+end`, `
 for i = 2, math.max(2, #ARGV), 7000 do
   try('HSET', KEYS[1], unpack(ARGV, i, math.min(i + 6999, #ARGV)))
 end
@@ -55,7 +59,12 @@ return 1`)
 //
 // It returns 1; nil where the document has no such path; or the error of
 // JSON.SET. After the latter two key and time to live are as they were.
-var setJSON = newScript(`
+var setJSON = newScriptAfter(`
+local r = redis.pcall('JSON.SET', KEYS[1], ARGV[2], ARGV[3])
+if type(r) == 'table' and r.ok then
+  r = redis.pcall('PEXPIRE', KEYS[1], ARGV[1])
+  if type(r) == 'number' then return r end
+end`, `
 local r = try('JSON.SET', KEYS[1], ARGV[2], ARGV[3])
 if not r then return r end
 return try('PEXPIRE', KEYS[1], ARGV[1])`)

@@ -15,11 +15,18 @@ type script struct{ src, sha string }
 // newScript makes a script of the body of a function. ask(...) in it is
 // redis.pcall(...), with an error as the server gives it outside of scripts;
 // try(...) ends the script with that error.
-func newScript(body string) script {
+func newScript(body string) script { return newScriptAfter("", body) }
+
+// newScriptAfter makes a script that tries usual first, which calls redis.pcall
+// and returns where all goes well. Otherwise body does all of it once more, and
+// tells the error. Without the functions below the usual case costs the server
+// much less.
+func newScriptAfter(usual, body string) script {
 	// Redis 6.2 puts its place in the script, and the "-" of the protocol, before
 	// an error of its own. A Lua error carries a text on some servers and a table
 	// on others, so the reply is kept beside it.
-	src := `local function words(err)
+	src := usual + `
+local function words(err)
   return (string.gsub(string.gsub(err, '^@user_script: %d+: ', ''), '^%-', ''))
 end
 local function ask(...)

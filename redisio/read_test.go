@@ -247,6 +247,11 @@ func TestNoSecretTravels(t *testing.T) {
 	if _, err := ParseURL("redis://app:" + secret + "@redis.example.com"); err == nil || strings.Contains(err.Error(), secret) {
 		t.Errorf("a password in the URL: error %v", err)
 	}
+	c.PasswordEnv, c.Password = "", secret
+	_, s := beam.NewPipelineWithRoot()
+	if _, err := TryRead(s, c, orders, "g"); err == nil || strings.Contains(err.Error(), secret) || !strings.Contains(err.Error(), "PasswordMayTravel") {
+		t.Errorf("a password in the configuration: error %v", err)
+	}
 	c, err = ParseURL("redis://app:"+secret+"@redis.example.com", conn.AllowPasswordToTravel())
 	if err != nil {
 		t.Fatal(err)

@@ -86,9 +86,12 @@ type Config struct {
 	// registered: see [RegisterCredentials].
 	Credentials string `json:"credentials,omitempty"`
 	// Password is the password itself, which then travels in the job graph
-	// where everyone who may look at the job can read it. [ParseURL] fills it
-	// only under [AllowPasswordToTravel]; prefer PasswordEnv or PasswordFile.
+	// where everyone who may look at the job can read it. It is refused without
+	// PasswordMayTravel; prefer PasswordEnv or PasswordFile.
 	Password string `json:"password,omitempty"`
+	// PasswordMayTravel says that Password is meant to be part of the job.
+	// [AllowPasswordToTravel] sets it.
+	PasswordMayTravel bool `json:"password_may_travel,omitempty"`
 	// SentinelUsername, SentinelPasswordEnv and SentinelPasswordFile are for the
 	// sentinels themselves, where they want a password. It is read once in a
 	// worker's life.
@@ -153,7 +156,7 @@ func (c Config) Addrs() []string { return strings.Split(c.WithDefaults().Addr, "
 // process. A literal Password does not enter it, so it may be logged.
 func (c Config) Fingerprint() string {
 	c = c.WithDefaults()
-	c.Password = ""
+	c.Password, c.PasswordMayTravel = "", false
 	canonical, err := json.Marshal(c)
 	if err != nil {
 		panic(fmt.Sprintf("conn: Config must stay serialisable: %v", err))

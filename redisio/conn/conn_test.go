@@ -52,9 +52,10 @@ func TestValidateRefusesWhatContradictsItself(t *testing.T) {
 		"RetryMax is 1ms, want at least 1s":         {RetryMin: time.Second, RetryMax: time.Millisecond},
 		"which name a user of their own":            {Username: "app", Credentials: "x"},
 		"give the password once":                    {Credentials: "x", PasswordEnv: "A"},
+		"or allow it with PasswordMayTravel":        {Username: "app", Password: "s3cr3t"},
 	} {
 		err := c.Validate()
-		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") || strings.Contains(err.Error(), "s3cr3t") {
 			t.Errorf("%#v: error %v, want one that says %q", c, err, want)
 		}
 	}
@@ -143,7 +144,7 @@ func TestFingerprintFollowsMeaningNotSpelling(t *testing.T) {
 			t.Errorf("%s does not change the fingerprint", name)
 		}
 	}
-	if got := (conn.Config{Password: "s3cr3t"}).Fingerprint(); got != plain {
+	if got := (conn.Config{Password: "s3cr3t", PasswordMayTravel: true}).Fingerprint(); got != plain {
 		t.Error("the password enters the fingerprint, from which it could be guessed")
 	}
 }

@@ -17,9 +17,10 @@ type Option func(*parser)
 
 type parser struct{ passwordMayTravel bool }
 
-// AllowPasswordToTravel accepts a URL with a password in it, and keeps it in
-// [Config.Password]. It is then part of the job graph: whoever may look at the
-// job, its runner's storage included, can read it.
+// AllowPasswordToTravel accepts a URL with a password in it, keeps it in
+// [Config.Password], and sets [Config.PasswordMayTravel]. The password is then
+// part of the job graph: whoever may look at the job, its runner's storage
+// included, can read it.
 func AllowPasswordToTravel() Option {
 	return func(p *parser) { p.passwordMayTravel = true }
 }
@@ -64,6 +65,7 @@ const refusal = "it holds a password, which would travel with the job: take it o
 	"password_env=NAME or password_file=PATH (or allow it with AllowPasswordToTravel)"
 
 func (p parser) parse(raw string) (c Config, err error) {
+	c.PasswordMayTravel = p.passwordMayTravel
 	scheme, rest, found := strings.Cut(raw, "://")
 	if !found {
 		return Config{}, errors.New(noScheme)

@@ -142,6 +142,9 @@ func TestPasswordTravelsOnlyWhenAllowed(t *testing.T) {
 	if c.Password != "s3/cr3t" || c.Username != "app" {
 		t.Errorf("user %q, password %q; want app and the decoded password", c.Username, c.Password)
 	}
+	if err := c.Validate(); err != nil {
+		t.Errorf("the password that may travel is refused: %v", err)
+	}
 	if _, err := conn.ParseURL(raw+"?password_env=X", conn.AllowPasswordToTravel()); err == nil {
 		t.Error("two passwords were accepted")
 	}

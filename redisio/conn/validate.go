@@ -18,6 +18,7 @@ func (c Config) Validate() error {
 		c.validateAddrs(),
 		inConn(c.validateMode()),
 		inConn(c.onePassword()),
+		inConn(c.passwordMayTravel()),
 		inConn(c.userHasPassword()),
 		inConn(c.validateSentinel()),
 		inConn(c.validateTLS()),
@@ -96,6 +97,15 @@ func (c Config) onePassword() error {
 		return errors.New("give the sentinels' password once: by environment variable (sentinel_password_env) or by file (sentinel_password_file)")
 	}
 	return nil
+}
+
+// passwordMayTravel refuses a literal password that nobody has allowed to become
+// part of the job.
+func (c Config) passwordMayTravel() error {
+	if c.Password == "" || c.PasswordMayTravel {
+		return nil
+	}
+	return errors.New("Password is set, and would travel with the job: name where the workers find it in its place, by PasswordEnv (password_env) or PasswordFile (password_file), or allow it with PasswordMayTravel")
 }
 
 func countSet(values ...string) (n int) {

@@ -33,7 +33,7 @@ func TestOneClientPerConfiguration(t *testing.T) {
 	}{
 		"same, defaults written out": {conn.Config{Addr: "127.0.0.1:1", PoolSize: conn.DefaultPoolSize}, true},
 		"other database":             {conn.Config{Addr: "127.0.0.1:1", DB: 1}, false},
-		"other password":             {conn.Config{Addr: "127.0.0.1:1", Password: "x"}, false},
+		"other password":             {conn.Config{Addr: "127.0.0.1:1", Password: "x", PasswordMayTravel: true}, false},
 	} {
 		c, err := Open(tc.cfg)
 		if err != nil || (c == first) != tc.same {
@@ -139,7 +139,7 @@ func TestSecretStaysOutOfErrorsAndLogs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := redistest.Start(t, opt)
 			cfg := s.Config()
-			cfg.PasswordFile, cfg.Password = "", secret
+			cfg.PasswordFile, cfg.Password, cfg.PasswordMayTravel = "", secret, true
 			c, err := Open(cfg)
 			if err != nil {
 				t.Fatal(err)

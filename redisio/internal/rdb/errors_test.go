@@ -202,7 +202,7 @@ func withoutPassword(t *testing.T, s *redistest.Server, _ *Client) error {
 
 func withWrongPassword(t *testing.T, s *redistest.Server, _ *Client) error {
 	cfg := s.Config()
-	cfg.PasswordFile, cfg.Password = "", "wrong"
+	cfg.PasswordFile, cfg.Password, cfg.PasswordMayTravel = "", "wrong", true
 	return openCommand(t, cfg)
 }
 

@@ -46,7 +46,7 @@ func TestPingErrorsNameAddressAndMend(t *testing.T) {
 	}{
 		"refused":        {conn.Config{Addr: "127.0.0.1:1"}, "connection refused; check that the server runs and that host and port are right"},
 		"no password":    {conn.Config{Addr: plain.Addr()}, "the server wants a password; name it by password_env or password_file"},
-		"wrong password": {conn.Config{Addr: plain.Addr(), Password: "no"}, "wrong user or password; check the user in the URL and what password_env or password_file refers to"},
+		"wrong password": {conn.Config{Addr: plain.Addr(), Password: "no", PasswordMayTravel: true}, "wrong user or password; check the user in the URL and what password_env or password_file refers to"},
 		"no such database": {conn.Config{Addr: plain.Addr(), PasswordFile: plain.Config().PasswordFile, DB: 99},
 			"there is no such database; check the number at the end of the URL"},
 		"plain to TLS port":  {conn.Config{Addr: withTLS.Addr()}, "the server closed the connection; a port that expects TLS does so (use rediss://), and so does a server out of connections"},

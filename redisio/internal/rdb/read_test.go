@@ -259,7 +259,7 @@ func TestWaitKeepsThePasswordOutOfItsErrors(t *testing.T) {
 	const secret = "s3cr3t"
 	s := redistest.Start(t, redistest.Args("--rename-command", "AUTH", "", "--rename-command", "HELLO", ""))
 	cfg := s.Config()
-	cfg.Password = secret
+	cfg.Password, cfg.PasswordMayTravel = secret, true
 	c, err := Open(cfg)
 	if err != nil {
 		t.Fatal(err)

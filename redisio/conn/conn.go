@@ -80,14 +80,17 @@ type Config struct {
 	// every worker. It is read again at every connect.
 	PasswordEnv string `json:"password_env,omitempty"`
 	// PasswordFile is the path of a file that holds the password on every
-	// worker. It is read again at every connect.
+	// worker. It is read again at every connect: to change it, write another file
+	// beside it and rename that, so that nobody reads a part of it.
 	PasswordFile string `json:"password_file,omitempty"`
 	// Credentials names a source of credentials that the workers' program has
 	// registered: see [RegisterCredentials].
 	Credentials string `json:"credentials,omitempty"`
 	// Password is the password itself, which then travels in the job graph
 	// where everyone who may look at the job can read it. It is refused without
-	// PasswordMayTravel; prefer PasswordEnv or PasswordFile.
+	// PasswordMayTravel; prefer PasswordEnv or PasswordFile. It is masked where a
+	// Config is printed, but package fmt asks nobody how to print the unexported
+	// field of another type.
 	Password string `json:"password,omitempty"`
 	// PasswordMayTravel says that Password is meant to be part of the job.
 	// [AllowPasswordToTravel] sets it.

@@ -193,6 +193,42 @@ func TestResolveKeepsInnerSpaceAndLines(t *testing.T) {
 	}
 }
 
+// waiting calls begun when somebody begins to wait for its end.
+type waiting struct {
+	context.Context
+	begun func()
+}
+
+func (w waiting) Done() <-chan struct{} {
+	w.begun()
+	return w.Context.Done()
+}
+
+func TestAnEmptyFileIsReadOnceMore(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "pw")
+	write := func(content string) {
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("")
+	reads := 0
+	ctx := waiting{t.Context(), func() { reads++; write("new\n") }}
+	if _, got, err := (conn.Config{PasswordFile: file}).Resolve(ctx); got != "new" || err != nil || reads != 1 {
+		t.Errorf("Resolve = %q, %v, after %d waits; want the password that was written meanwhile", got, err, reads)
+	}
+	write("\n")
+	ctx.begun = func() { reads++ }
+	if _, _, err := (conn.Config{PasswordFile: file}).Resolve(ctx); err == nil || !strings.Contains(err.Error(), "is empty") || reads != 2 {
+		t.Errorf("error %v after %d waits, want one wait more, and that the file is empty", err, reads)
+	}
+	stopped, cancel := context.WithCancelCause(t.Context())
+	enough := errors.New("enough")
+	if _, _, err := (conn.Config{PasswordFile: file}).Resolve(waiting{stopped, func() { cancel(enough) }}); !errors.Is(err, enough) {
+		t.Errorf("error %v, want the end of the context", err)
+	}
+}
+
 func TestResolveErrorsNameTheSourceNotTheContent(t *testing.T) {
 	dir := t.TempDir()
 	missing, empty, huge := filepath.Join(dir, "missing"), filepath.Join(dir, "empty"), filepath.Join(dir, "huge")

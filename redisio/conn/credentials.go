@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -32,7 +33,8 @@ func (c Credentials) LogValue() slog.Value { return slog.StringValue(c.String())
 // CredentialsFunc fetches credentials from where they are issued: a secret
 // store, a cloud's token service. It must be safe for concurrent use and return
 // soon after the end of its context. Its errors are logged and shown: they must
-// not hold the secret.
+// not hold the secret. If it panics, that is an error, which shows the value of
+// the panic only if it is one of the Go runtime.
 type CredentialsFunc func(context.Context) (Credentials, error)
 
 var issuers sync.Map // of CredentialsFunc by name
@@ -57,7 +59,7 @@ func (c Config) FetchCredentials(ctx context.Context) (Credentials, error) {
 	if !ok {
 		return Credentials{}, fmt.Errorf("conn: credentials %q are not registered on this worker: call conn.RegisterCredentials in an init function of its program", c.Credentials)
 	}
-	got, err := fetch.(CredentialsFunc)(ctx)
+	got, err := fetch.(CredentialsFunc).call(ctx)
 	if err == nil && got.Password == "" {
 		err = errors.New("there is no password in them")
 	}
@@ -71,4 +73,19 @@ func (c Config) FetchCredentials(ctx context.Context) (Credentials, error) {
 		got.Username = DefaultUsername
 	}
 	return got, nil
+}
+
+// call makes an error of a panic: it would end the worker with its value, which
+// may hold the secret, in the log.
+func (fetch CredentialsFunc) call(ctx context.Context) (got Credentials, err error) {
+	defer func() {
+		switch v := recover().(type) {
+		case nil:
+		case runtime.Error:
+			err = fmt.Errorf("their function panicked: %w", v)
+		default:
+			err = fmt.Errorf("their function panicked; the value, a %T, is not shown, since it may hold the secret", v)
+		}
+	}()
+	return fetch(ctx)
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"time"
 )
 
 // maxSecretBytes keeps a mistaken path, such as a log or a device, from being
@@ -17,8 +18,9 @@ const maxSecretBytes = 64 << 10
 // Resolve returns the user and the password as they are now: the environment
 // variable or file is read at every call, so that a rotated password is used
 // by the next connection. The password is empty if c refers to none. Trailing
-// line ends of a file are not part of the password. Errors name the variable
-// or the file, never what is in it.
+// line ends of a file are not part of the password. A file that is empty is read
+// once more, 100 ms later. Errors name the variable or the file, never what is
+// in it.
 func (c Config) Resolve(ctx context.Context) (user, password string, err error) {
 	if err := context.Cause(ctx); err != nil {
 		return "", "", err
@@ -31,7 +33,7 @@ func (c Config) Resolve(ctx context.Context) (user, password string, err error) 
 	case c.PasswordEnv != "":
 		password, err = fromEnv(paramEnv, c.PasswordEnv)
 	case c.PasswordFile != "":
-		password, err = fromFile(paramFile, c.PasswordFile)
+		password, err = fromFile(ctx, paramFile, c.PasswordFile)
 	default:
 		password = c.Password
 	}
@@ -48,7 +50,7 @@ func (c Config) ResolveSentinel() (user, password string, err error) {
 	case c.SentinelPasswordEnv != "":
 		password, err = fromEnv(paramSentinelEnv, c.SentinelPasswordEnv)
 	case c.SentinelPasswordFile != "":
-		password, err = fromFile(paramSentinelFile, c.SentinelPasswordFile)
+		password, err = fromFile(context.Background(), paramSentinelFile, c.SentinelPasswordFile)
 	}
 	if err != nil {
 		return "", "", err
@@ -64,16 +66,32 @@ func fromEnv(param, name string) (string, error) {
 	return value, nil
 }
 
-func fromFile(param, path string) (string, error) {
-	content, err := readAtMost(path, maxSecretBytes)
-	if err != nil {
-		return "", fmt.Errorf("conn: password file %s (%s) cannot be read on this worker: %w", path, param, bareCause(err))
+// beingWritten is how long whoever writes a file in place, which empties it
+// first, may take for a password.
+const beingWritten = 100 * time.Millisecond
+
+func fromFile(ctx context.Context, param, path string) (string, error) {
+	password, err := readSecret(path)
+	if err == nil && password == "" {
+		select {
+		case <-time.After(beingWritten):
+			password, err = readSecret(path)
+		case <-ctx.Done():
+			return "", context.Cause(ctx)
+		}
 	}
-	password := bytes.TrimRight(content, "\r\n")
-	if len(password) == 0 {
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("conn: password file %s (%s) cannot be read on this worker: %w", path, param, bareCause(err))
+	case password == "":
 		return "", fmt.Errorf("conn: password file %s (%s) is empty", path, param)
 	}
-	return string(password), nil
+	return password, nil
+}
+
+func readSecret(path string) (string, error) {
+	content, err := readAtMost(path, maxSecretBytes)
+	return string(bytes.TrimRight(content, "\r\n")), err
 }
 
 func readAtMost(path string, limit int64) ([]byte, error) {

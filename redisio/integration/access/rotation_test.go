@@ -65,7 +65,7 @@ func TestAJobGoesOnWhenThePasswordIsRotated(t *testing.T) {
 		// In this order: the server takes both, workers learn the new one, the
 		// old one goes.
 		must(t, admin.Do(t.Context(), "acl", "setuser", "app", ">"+step.to).Err())
-		must(t, os.WriteFile(cfg.PasswordFile, []byte(step.to+"\n"), 0o600))
+		must(t, os.Rename(writeFile(t, step.to+"\n"), cfg.PasswordFile))
 		must(t, admin.Do(t.Context(), "acl", "setuser", "app", "<"+step.from).Err())
 		must(t, admin.Do(t.Context(), "client", "kill", "user", "app").Err())
 		passes(t, admin)

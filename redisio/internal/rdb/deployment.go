@@ -112,6 +112,7 @@ func options(cfg conn.Config) *redis.UniversalOptions {
 	} else {
 		opts.StreamingCredentialsProvider = newIssuer(cfg)
 	}
+	opts.Dialer = dialPlain(cfg)
 	if cfg.TLS {
 		opts.Dialer = dialTLS(cfg)
 	}

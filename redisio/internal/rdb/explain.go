@@ -181,10 +181,13 @@ func explainTLS(err error) string {
 		host      x509.HostnameError
 		authority x509.UnknownAuthorityError
 		cert      *tls.CertificateVerificationError
+		port      *PortError
 	)
 	switch {
+	case errors.As(err, &port):
+		return port.Error()
 	case errors.As(err, &record):
-		return "the port does not speak TLS; use redis:// or the server's TLS port"
+		return whyPlainPort
 	case errors.As(err, &host):
 		return "the server's certificate is for another host name; use a name that it lists, in the URL or as tls_server_name (" + host.Error() + ")"
 	case errors.As(err, &authority):

@@ -20,7 +20,9 @@ import (
 // pingError is what a user sees of a configuration that does not work.
 func pingError(t *testing.T, cfg conn.Config) string {
 	t.Helper()
-	cfg.DialTimeout, cfg.ReadTimeout = time.Second, time.Second
+	if !cfg.TLS { // for which a second can be too short on a busy machine
+		cfg.DialTimeout, cfg.ReadTimeout = time.Second, time.Second
+	}
 	c, err := Open(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -49,13 +51,15 @@ func TestPingErrorsNameAddressAndMend(t *testing.T) {
 		"wrong password": {conn.Config{Addr: plain.Addr(), Password: "no", PasswordMayTravel: true}, "wrong user or password; check the user in the URL and what password_env or password_file refers to"},
 		"no such database": {conn.Config{Addr: plain.Addr(), PasswordFile: plain.Config().PasswordFile, DB: 99},
 			"there is no such database; check the number at the end of the URL"},
-		"plain to TLS port":  {conn.Config{Addr: withTLS.Addr()}, "the server closed the connection; a port that expects TLS does so (use rediss://), and so does a server out of connections"},
+		"plain to TLS port":  {conn.Config{Addr: withTLS.Addr()}, "the port expects TLS; use rediss://, rediss-cluster:// or rediss-sentinel://"},
 		"TLS to plain port":  {conn.Config{Addr: web.Listener.Addr().String(), TLS: true}, "the port does not speak TLS; use redis:// or the server's TLS port"},
-		"TLS to plain Redis": {conn.Config{Addr: plain.Addr(), TLS: true}, "no answer in time; a port without TLS stays silent, too (use redis://)"},
+		"TLS to plain Redis": {conn.Config{Addr: plain.Addr(), TLS: true}, "the port does not speak TLS; use redis:// or the server's TLS port"},
 		"own authority": {conn.Config{Addr: withTLS.Addr(), TLS: true},
 			"the server's certificate comes from an authority that this machine does not trust; name its file by tls_ca, or add it to the system's roots"},
-		"not Redis": {conn.Config{Addr: web.Listener.Addr().String()}, "what answers there is not Redis; check host and port"},
-		"silent":    {conn.Config{Addr: listenSilently(t)}, "no answer in time; check host, port and firewall, and that the server does not hang"},
+		"not Redis":       {conn.Config{Addr: web.Listener.Addr().String()}, "what answers there is not Redis; check host and port"},
+		"silent":          {conn.Config{Addr: listenSilently(t)}, "no answer in time; check host, port and firewall, and that the server does not hang"},
+		"silent with TLS": {conn.Config{Addr: listenSilently(t), TLS: true}, "no answer in time; a port without TLS stays silent, too (use redis://)"},
+		"closed":          {conn.Config{Addr: listenAndClose(t)}, "the server closed the connection; a port that expects TLS does so (use rediss://), and so does a server out of connections"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff("redis at "+tc.cfg.Addr+": "+tc.want, pingError(t, tc.cfg)); diff != "" {
@@ -73,6 +77,22 @@ func listenSilently(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
+	return l.Addr().String()
+}
+
+// listenAndClose is a port that accepts connections and closes them.
+func listenAndClose(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for c, err := l.Accept(); err == nil; c, err = l.Accept() {
+			_ = c.Close()
+		}
+	}()
 	return l.Addr().String()
 }
 

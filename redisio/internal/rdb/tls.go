@@ -34,10 +34,12 @@ func dialTLS(cfg conn.Config) func(ctx context.Context, network, addr string) (n
 			return nil, err
 		}
 		secure := tls.Client(raw, config)
+		watch := watchSilence(raw, cfg.DialTimeout)
 		if err := shakeHands(ctx, secure, cfg.DialTimeout); err != nil {
 			_ = raw.Close()
-			return nil, c.ofCertificate(err)
+			return nil, c.ofCertificate(watch.end(err))
 		}
+		watch.stop()
 		if c.Conn = secure; c.asked {
 			return c, nil
 		}

@@ -43,8 +43,7 @@ func expectErrors(t *testing.T, mistakes map[string]mistake) {
 func expectError(t *testing.T, cfg redisio.Conn, flag, want string) {
 	t.Helper()
 	got := run(t, nil, "--redis="+cfg.String(), "--exit_when_caught_up", flag)
-	lines := regexp.MustCompile(`(?m)^redis-to-redis: warn: .*\n`).ReplaceAllString(got.stderr, "") // that it will be tried again
-	if got.status != 1 || !regexp.MustCompile(`^redis-to-redis: `+want+`\n$`).MatchString(lines) {
+	if lines := warnings.ReplaceAllString(got.stderr, ""); got.status != 1 || !regexp.MustCompile(`^redis-to-redis: `+want+`\n$`).MatchString(lines) {
 		t.Errorf("status %d, want 1, and %q:\n%s", got.status, want, got.stderr)
 	}
 	for _, secret := range []string{docPassword, "s3cr3t", "guard", "wrong-password"} {
@@ -54,6 +53,9 @@ func expectError(t *testing.T, cfg redisio.Conn, flag, want string) {
 	}
 }
 
+// warnings are lines such as the one that something will be tried again.
+var warnings = regexp.MustCompile(`(?m)^redis-to-redis: warn: .*\n`)
+
 func with(cfg redisio.Conn, change func(*redisio.Conn)) redisio.Conn {
 	change(&cfg)
 	return cfg
@@ -61,7 +63,12 @@ func with(cfg redisio.Conn, change func(*redisio.Conn)) redisio.Conn {
 
 const (
 	wrongLogin = "wrong user or password; check the user in the URL and what password_env or password_file refers to"
-	refused    = "connection refused; check that the server runs and that host and port are right"
+	plainToTLS = "the port expects TLS; use rediss://, rediss-cluster:// or rediss-sentinel://"
+	tlsToPlain = "the port does not speak TLS; use redis:// or the server's TLS port"
+
+	expiredCertificate = `the server's certificate is not valid \(x509: certificate has expired or is not yet valid: .*\)`
+
+	refused = "connection refused; check that the server runs and that host and port are right"
 )
 
 // everywhere are mistakes that say the same on every deployment. cfg reaches
@@ -129,10 +136,10 @@ func TestMistakesOnASingleServerAreOneLine(t *testing.T) {
 	otherHost := redistest.Start(t, redistest.TLS(redistest.NewCertificates(t, redistest.ForOtherHost)))
 	secure, plain := redistest.Start(t, redistest.TLS(redistest.NewCertificates(t))), redistest.Start(t)
 	expectErrors(t, map[string]mistake{
-		"expired":       {expired.Config(), `the server's certificate is not valid \(x509: certificate has expired or is not yet valid: .*\)`, ""},
+		"expired":       {expired.Config(), expiredCertificate, ""},
 		"other host":    {otherHost.Config(), "the server's certificate is for another host name; use a name that it lists, in the URL or as tls_server_name .*", ""},
-		"plain to TLS":  {redisio.Conn{Addr: secure.Addr()}, `the server closed the connection; a port that expects TLS does so \(use rediss://\), .*`, ""},
-		"TLS to plain":  {with(secure.Config(), func(c *redisio.Conn) { c.Addr = plain.Addr() }), `no answer in time; a port without TLS stays silent, too \(use redis://\)`, ""},
+		"plain to TLS":  {redisio.Conn{Addr: secure.Addr()}, plainToTLS, ""},
+		"TLS to plain":  {with(secure.Config(), func(c *redisio.Conn) { c.Addr = plain.Addr() }), tlsToPlain, ""},
 		"nobody there":  {redisio.Conn{Addr: "127.0.0.1:1"}, refused, ""},
 		"no cluster":    {redisio.Conn{Addr: plain.Addr(), Mode: conn.Cluster}, "the server is no cluster; use redis:// or rediss://", ""},
 		"no sentinel":   {redisio.Conn{Addr: plain.Addr(), Mode: conn.Sentinel, MasterName: "main"}, "what answers there is no sentinel; use redis:// or rediss://", ""},
@@ -188,7 +195,7 @@ func TestAMissingRightIsOneLine(t *testing.T) {
 			load(t, admin)
 			must(t, admin.Do(t.Context(), words("acl", "setuser", docUser, rights(t)["Read"], rights(t)["Write"], right)...).Err())
 			got := run(t, nil, "--redis="+cfg.String(), "--start=earliest", "--exit_when_caught_up")
-			lines := regexp.MustCompile(`(?m)^redis-to-redis: warn: .*\n`).ReplaceAllString(got.stderr, "")
+			lines := warnings.ReplaceAllString(got.stderr, "")
 			if got.status != 1 || !regexp.MustCompile(`^redis-to-redis: `+want+`\n$`).MatchString(lines) {
 				t.Errorf("%+v, want status 1 and %q", got, want)
 			}

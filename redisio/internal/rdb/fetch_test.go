@@ -1,6 +1,13 @@
 package rdb
 
-import "testing"
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"example.com/beamredis/redisio/conn"
+	"example.com/beamredis/redisio/internal/redistest"
+)
 
 // A full server refuses whatever is queued in a transaction, though it would
 // carry it out.
@@ -50,4 +57,26 @@ func TestWhatIsTakenBetweenLookAndReadShowsInTheState(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestAMissingRightStopsAFetchAtOnce: on a cluster, where its client says in
+// another way that a transaction was refused, as on a single server.
+func TestAMissingRightStopsAFetchAtOnce(t *testing.T) {
+	user := redistest.User("app", "pw", "+@all", "-xreadgroup", "~*")
+	single, cluster := redistest.Start(t, user), redistest.StartCluster(t, user)
+	for name, cfg := range map[string]conn.Config{"single": single.Config(), "cluster": cluster.Config()} {
+		c, err := Open(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tries := 0
+		err = c.Retry(t.Context(), func(ctx context.Context) error {
+			tries++
+			_, err := c.Fetch(ctx, "in:0", "g", "me", 10, false)
+			return err
+		})
+		if err == nil || tries != 1 || Classify(err) != Fatal || !strings.Contains(err.Error(), "NOPERM") {
+			t.Errorf("%s: after %d tries: %v, want one that names what is missing", name, tries, err)
+		}
+	}
 }

@@ -2,6 +2,7 @@ package rdb
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -15,7 +16,9 @@ import (
 //     without one: a caller that looks at the commands takes them for done.
 //     Here they all get it.
 //   - EXEC's own error says that "previous errors" are to blame. Here it says
-//     which, so that it is classified as they are.
+//     which, so that it is classified as they are. A cluster's client returns
+//     the error of the command that is to blame, and EXEC's with the others: here
+//     it is the same as elsewhere.
 //   - A server or proxy that does not know AUTH repeats its arguments, and so
 //     the password, in the error of whatever command needed the connection.
 //     Here the arguments are cut off.
@@ -102,7 +105,7 @@ func (e *ClusterError) Unwrap() error { return e.Err }
 const whyCluster = "the server is a node of a cluster; use redis-cluster:// or rediss-cluster://"
 
 func nameAbortReason(err error, cmds []redis.Cmder) error {
-	if !replyStarts(err, plainAbort) {
+	if !replyStarts(err, plainAbort) && !slices.ContainsFunc(cmds, func(cmd redis.Cmder) bool { return replyStarts(cmd.Err(), plainAbort) }) {
 		return err
 	}
 	for _, cmd := range cmds {

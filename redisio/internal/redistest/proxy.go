@@ -36,6 +36,7 @@ type Proxy struct {
 	faults []Fault
 
 	mu       sync.Mutex
+	accepted int
 	requests int
 	done     map[Fault]int
 	late     int // requests and replies that are kept back
@@ -66,6 +67,13 @@ func (p *Proxy) Done(f Fault) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.done[f]
+}
+
+// Accepted is how many connections were made to the proxy.
+func (p *Proxy) Accepted() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.accepted
 }
 
 // Idle reports whether nothing is kept back any more.
@@ -103,12 +111,19 @@ func (p *Proxy) next(size int) (f Fault, harm bool) {
 	return f, true
 }
 
+func (p *Proxy) accept() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.accepted++
+}
+
 func (p *Proxy) serve() {
 	for {
 		client, err := p.ln.Accept()
 		if err != nil {
 			return
 		}
+		p.accept()
 		server, err := net.Dial("tcp", p.server)
 		if err != nil {
 			_ = client.Close()

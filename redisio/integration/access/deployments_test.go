@@ -35,6 +35,17 @@ var deployments = map[string]func(*testing.T, ...redistest.Option) (deployment, 
 	},
 }
 
+// serversOf are those that hold data.
+func serversOf(d deployment) []*redistest.Server {
+	switch d := d.(type) {
+	case *redistest.Cluster:
+		return d.Nodes()
+	case *redistest.Sentinels:
+		return d.Servers()
+	}
+	return []*redistest.Server{d.(*redistest.Server)}
+}
+
 // leastUser is an ACL user with the rights that the documentation gives to a
 // copy, and with its name and password.
 func leastUser(t *testing.T, deployment string) redistest.Option {

@@ -180,25 +180,26 @@ func TestMistakesAboutSentinelsAreOneLine(t *testing.T) {
 	expectErrors(t, map[string]mistake{"dead": {cfg, "no sentinel can be asked: " + refused, ""}})
 }
 
+// TestAMissingRightIsOneLine, and nothing is tried again for it.
 func TestAMissingRightIsOneLine(t *testing.T) {
-	server := redistest.Start(t, redistest.Password("s3cr3t"), leastUser(t, "single"))
-	admin, cfg := server.Client(), server.Config()
-	for right, want := range map[string]string{
-		"-xgroup|create": `partition in:\d: .*the user lacks a permission, grant it with ACL SETUSER: NOPERM .*xgroup.*`,
-		"-xreadgroup":    `partition in:\d: .*the user lacks a permission, grant it with ACL SETUSER: NOPERM .*xreadgroup.*`,
-		"-xack":          `partition in:\d: .*the user lacks a permission, grant it with ACL SETUSER: NOPERM .*xack.*`,
-		"-xadd":          `write to out:\d: .*the user lacks a permission, grant it with ACL SETUSER: .*NOPERM .*xadd.*`,
-		"resetkeys":      `partition in:\d: .*the user lacks a permission, grant it with ACL SETUSER: NOPERM .*keys.*`,
-	} {
-		t.Run(right, func(t *testing.T) {
-			must(t, admin.FlushAll(t.Context()).Err())
-			load(t, admin)
-			must(t, admin.Do(t.Context(), words("acl", "setuser", docUser, rights(t)["Read"], rights(t)["Write"], right)...).Err())
-			got := run(t, nil, "--redis="+cfg.String(), "--start=earliest", "--exit_when_caught_up")
-			lines := warnings.ReplaceAllString(got.stderr, "")
-			if got.status != 1 || !regexp.MustCompile(`^redis-to-redis: `+want+`\n$`).MatchString(lines) {
-				t.Errorf("%+v, want status 1 and %q", got, want)
-			}
-		})
+	const lacks = `.*the user lacks a permission, grant it with ACL SETUSER: .*NOPERM .*`
+	for name, start := range deployments {
+		d, client := start(t, redistest.Password("s3cr3t"), leastUser(t, name))
+		for right, want := range map[string]string{
+			"-xgroup|create": `partition in:\d: ` + lacks + `xgroup.*`,
+			"-xreadgroup":    `partition in:\d: ` + lacks + `xreadgroup.*`,
+			"-xack":          `partition in:\d: ` + lacks + `xack.*`,
+			"-xadd":          `write to out:\d: ` + lacks + `xadd.*`,
+			"resetkeys":      `partition in:\d: ` + lacks + `keys.*`,
+		} {
+			t.Run(name+" "+right, func(t *testing.T) {
+				for _, s := range serversOf(d) {
+					_ = s.Client().FlushAll(t.Context()).Err() // a replica refuses
+					must(t, s.Client().Do(t.Context(), words("acl", "setuser", docUser, rights(t)["Read"], rights(t)["Write"], right)...).Err())
+				}
+				load(t, client)
+				expectEnd(t, d.Config(), want)
+			})
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -61,12 +62,19 @@ func leastUser(t *testing.T, deployment string) redistest.Option {
 	return redistest.User(docUser, docPassword, rules...)
 }
 
-// asFlags takes out of cfg what is given by flags instead.
+// asFlags takes out of cfg what is given by flags instead; the password is in
+// secretVariable as well.
 func asFlags(cfg redisio.Conn) (url string, flags []string) {
+	if cfg.PasswordFile != "" {
+		cfg.PasswordFile, cfg.PasswordEnv = "", secretVariable
+	}
+	if cfg.TLS { // a host that the certificates are not for needs the name of one that they are for
+		cfg.Addr, cfg.TLSServerName = strings.ReplaceAll(cfg.Addr, "127.0.0.1", "127.0.0.2"), "localhost"
+	}
 	for _, f := range []struct {
 		name  string
 		field *string
-	}{{"password_file", &cfg.PasswordFile}, {"tls_ca", &cfg.TLSCA}, {"tls_cert", &cfg.TLSCert}, {"tls_key", &cfg.TLSKey}} {
+	}{{"password_env", &cfg.PasswordEnv}, {"tls_server_name", &cfg.TLSServerName}, {"tls_ca", &cfg.TLSCA}, {"tls_cert", &cfg.TLSCert}, {"tls_key", &cfg.TLSKey}} {
 		if *f.field != "" {
 			flags = append(flags, "--"+f.name+"="+*f.field)
 			*f.field = ""
@@ -138,7 +146,7 @@ func TestTheCopyRunsUnchangedOnEveryDeployment(t *testing.T) {
 					"flags": func() (string, []string) { return asFlags(d.Config()) },
 				} {
 					url, flags := args()
-					got := run(t, nil, append(slices.Clone(flags), "--redis="+url, "--group="+group, "--start=earliest", "--exit_when_caught_up")...)
+					got := run(t, []string{secretVariable + "=" + docPassword}, append(slices.Clone(flags), "--redis="+url, "--group="+group, "--start=earliest", "--exit_when_caught_up")...)
 					if got.status != 0 || got.stderr != "" || !copiedLine.MatchString(got.stdout) {
 						t.Errorf("by %s: %+v", group, got)
 					}

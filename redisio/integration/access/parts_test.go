@@ -3,8 +3,6 @@ package access_test
 import (
 	"context"
 	"errors"
-	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -234,34 +232,6 @@ func TestAClusterNeedsTheRightsInTheDocsAndNoOthers(t *testing.T) {
 		return rdb.NewAdder(c).Write(ctx, []rdb.Add{{Stream: "out:0", Fields: []redisio.Field{{Name: "n", Value: "1"}}}})[0]
 	}}
 	p.prove(t, warden{servers: clients}, c.Config())
-}
-
-func TestReplicasNeedTheRightsInTheDocsAndNoOthers(t *testing.T) {
-	c := redistest.StartCluster(t)
-	var clients []*redis.Client
-	for _, node := range c.Nodes() {
-		clients = append(clients, node.Client())
-		eventually(t, "the node knows all replicas", func() bool {
-			slots, err := node.Client().ClusterSlots(t.Context()).Result() //nolint:staticcheck // it is what the client under test asks for
-			return err == nil && !slices.ContainsFunc(slots, func(s redis.ClusterSlot) bool { return len(s.Nodes) < 2 })
-		})
-	}
-	must(t, c.PrimaryOf("in:0").Client().XAdd(t.Context(), &redis.XAddArgs{Stream: "in:0", ID: "1-1", Values: []string{"n", "1"}}).Err())
-	cfg := c.Config()
-	cfg.ReadFromReplicas = true
-	p := part{"Range from replicas of a cluster (`ReadFromReplicas`)", []string{"Connection", "Connection to a cluster", "Range (`ReadRange`)"}, nil, nil,
-		func(ctx context.Context, cfg redisio.Conn) error {
-			c, err := open(cfg)
-			if err != nil {
-				return err
-			}
-			page, err := c.PageFromReplica(ctx, "in:0", redisio.EntryID{}, redisio.EntryID{Ms: 1, Seq: 1}, 10)
-			if err == nil && len(page.Entries) != 1 {
-				err = fmt.Errorf("%d entries", len(page.Entries))
-			}
-			return err
-		}}
-	p.prove(t, warden{servers: clients}, cfg)
 }
 
 func TestSentinelsNeedTheRightsInTheDocsAndNoOthers(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"example.com/beamredis/redisio/conn"
+	"example.com/beamredis/redisio/internal/logs"
 	"example.com/beamredis/redisio/message"
 )
 
@@ -21,7 +22,7 @@ const avoidReplicas = 10 * time.Second
 type replicaConns struct {
 	mu     sync.Mutex
 	conns  redis.UniversalClient
-	failed time.Time
+	failed time.Time // zero: never
 }
 
 func (r *replicaConns) usable() bool {
@@ -30,10 +31,13 @@ func (r *replicaConns) usable() bool {
 	return r.failed.IsZero() || time.Since(r.failed) > avoidReplicas
 }
 
-func (r *replicaConns) avoid() {
+// avoid leaves replicas alone for a while; first tells that it never did before.
+func (r *replicaConns) avoid() (first bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	first = r.failed.IsZero()
 	r.failed = time.Now()
+	return first
 }
 
 func (r *replicaConns) get(make func() redis.UniversalClient) redis.UniversalClient {
@@ -65,6 +69,11 @@ func (r *replicaConns) close() error {
 	return conns.Close()
 }
 
+// noReplica names the rights, of whose lack the client for sentinels makes an
+// error that does not.
+const noReplica = "replicas cannot be read, and the primary is read in their place; " +
+	"if they are well, check the rights: +readonly on a cluster, +sentinel|replicas for the user of the sentinels"
+
 // PageFromReplica is [Client.RangePage], which a replica answers if the
 // configuration allows it and the replica is sure to have the whole page: a
 // replica's stream is a beginning of its primary's, so that a full page is
@@ -77,8 +86,11 @@ func (c *Client) PageFromReplica(ctx context.Context, stream string, after, to m
 			return p, nil
 		}
 		if err != nil && ctx.Err() == nil {
-			c.replicas.avoid()
-			slog.DebugContext(ctx, "a replica did not answer, the primary is asked", "component", "beamredis", "stream", stream, "error", c.Explained(err))
+			level := slog.LevelDebug
+			if c.replicas.avoid() {
+				level = slog.LevelWarn
+			}
+			logs.Log.With("address", c.cfg.Addr).Log(ctx, level, noReplica, "stream", stream, "error", c.Explained(err))
 		}
 	}
 	return c.RangePage(ctx, stream, after, to, count)

@@ -1,12 +1,15 @@
 package rdb
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	beamlog "github.com/apache/beam/sdks/v2/go/pkg/beam/log"
 	"github.com/redis/go-redis/v9"
 
 	"example.com/beamredis/redisio/conn"
@@ -147,6 +150,46 @@ func TestAReplicaThatHangsIsLeftAlone(t *testing.T) {
 		}
 		r.wantPage(t, c, 10, 20, 10, 10, false)
 	})
+}
+
+// warnings counts what is logged as a warning.
+type warnings struct {
+	mu   sync.Mutex
+	text []string
+}
+
+// Log keeps warnings only.
+func (w *warnings) Log(_ context.Context, severity beamlog.Severity, _ int, msg string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if severity == beamlog.SevWarn {
+		w.text = append(w.text, msg)
+	}
+}
+
+func TestReplicasThatMayNotBeReadAreWarnedOfOnce(t *testing.T) {
+	user := redistest.User("app", "pw", "+@all", "-readonly", "~*")
+	cluster, sentinels := redistest.StartCluster(t, user), redistest.StartSentinels(t)
+	for _, s := range sentinels.Sentinels() {
+		setup(t, s, []any{"acl", "setuser", "default", "-sentinel|replicas"})
+	}
+	for name, r := range map[string]replicated{
+		"cluster":  {cfg: cluster.Config(), primary: cluster.PrimaryOf(replicatedStream)},
+		"sentinel": {cfg: sentinels.Config(), primary: sentinels.Primary()},
+	} {
+		var given warnings
+		beamlog.SetLogger(&given)
+		t.Cleanup(func() { beamlog.SetLogger(&beamlog.Structural{}) })
+		r.add(t, 1, 2, 0)
+		c := r.open(t)
+		for range 3 {
+			r.wantPage(t, c, 0, 2, 2, 2, false)
+			c.replicas.failed = c.replicas.failed.Add(-avoidReplicas) // it is tried again
+		}
+		if len(given.text) != 1 || !strings.Contains(given.text[0], "+sentinel|replicas for the user of the sentinels") {
+			t.Errorf("%s: warnings %q, want one that names the rights", name, given.text)
+		}
+	}
 }
 
 func TestConnectionsToReplicasAreClosedWithTheOthers(t *testing.T) {

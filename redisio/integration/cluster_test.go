@@ -86,7 +86,7 @@ func TestCopyOnAClusterLosesNothingThatIsReplicated(t *testing.T) {
 			well := time.Now()
 			copy.reach(sized(4_000, 250_000))
 			acked := copy.finish()
-			copy.logRates(faults, well)
+			copy.wantRecovery(faults, well)
 
 			all := c.arrived(out)
 			all.wantAll(t, acked)

@@ -118,34 +118,53 @@ func (s *server) caughtUp(stream string) bool {
 	return g.Pending == 0 && g.LastDeliveredID == info.LastGeneratedID
 }
 
-// logRates tells how fast the copy was before and after its faults, and for how
-// long at most it stood still.
-func (c *faultyCopy) logRates(faults, well time.Time) {
+// standstill is longer than a copy that has recovered stands still on a machine
+// with a lot to do.
+const standstill = time.Minute
+
+// wantRecovery fails the test unless the copy went on steadily from when all was
+// well again, and in a long run at least half as fast as before the faults.
+func (c *faultyCopy) wantRecovery(faults, well time.Time) {
 	c.t.Helper()
 	n := len(c.progress)
 	first := sort.Search(n, func(i int) bool { return c.progress[i].at.After(faults) })
 	last := sort.Search(n, func(i int) bool { return c.progress[i].at.After(well) })
-	c.t.Logf("%s before, %s in the %.1f s of the faults, %s after", rate(c.progress[:first]), rate(c.progress[first:last]), well.Sub(faults).Seconds(), rate(c.progress[last:]))
-	var still time.Duration
-	moved := progress{}
-	for _, p := range c.progress {
-		if moved.copied > 0 {
-			still = max(still, p.at.Sub(moved.at))
-		}
+	before, during, after := c.progress[:first], c.progress[first:last], c.progress[last:]
+	c.t.Logf("%.0f entries a second before, %.0f in the %.1f s of the faults, %.0f after", rate(before), rate(during), well.Sub(faults).Seconds(), rate(after))
+	c.t.Logf("the longest time without progress was %.1f s, and %.1f s afterwards", longestStill(c.progress).Seconds(), longestStill(after).Seconds())
+	if rate(after) == 0 {
+		c.t.Error("the copy does not go on after the faults")
+	}
+	if still := longestStill(after); still > standstill {
+		c.t.Errorf("when all was well the copy stood still for %v, want at most %v", still, standstill)
+	}
+	if long && rate(after) < rate(before)/2 {
+		c.t.Errorf("%.0f entries a second after the faults, want at least half of the %.0f before", rate(after), rate(before))
+	}
+}
+
+// longestStill is the longest time from one progress to the next.
+func longestStill(during []progress) (still time.Duration) {
+	if len(during) == 0 {
+		return 0
+	}
+	moved := during[0]
+	for _, p := range during {
+		still = max(still, p.at.Sub(moved.at))
 		if p.copied > moved.copied {
 			moved = p
 		}
 	}
-	c.t.Logf("the longest time without progress was %.1f s", still.Seconds())
+	return still
 }
 
-func rate(during []progress) string {
+// rate is in entries a second.
+func rate(during []progress) float64 {
 	if len(during) < 2 {
-		return "no entries"
+		return 0
 	}
 	first, last := during[0], during[len(during)-1]
-	n, took := last.copied-first.copied, last.at.Sub(first.at).Seconds()
-	return fmt.Sprintf("%d entries (%.0f a second)", n, float64(n)/max(took, 0.001))
+	return float64(last.copied-first.copied) / max(last.at.Sub(first.at).Seconds(), 0.001)
 }
 
 // replicatedProducer writes the entries of one partition, each once, and takes

@@ -46,7 +46,7 @@ func TestCopyBehindSentinelsLosesNothingThatIsReplicated(t *testing.T) {
 			well := time.Now()
 			copy.reach(sized(4_000, 250_000))
 			acked := copy.finish()
-			copy.logRates(died, well)
+			copy.wantRecovery(died, well)
 
 			all := s.arrived(out)
 			all.wantAll(t, acked)

@@ -2,11 +2,9 @@ package access_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -99,74 +97,6 @@ func TestTheNextConnectionUsesACertificateThatWasReplaced(t *testing.T) {
 	must(t, client.Ping(t.Context())) // the connection that is open stays
 	must(t, server.Client().ClientKillByFilter(t.Context(), "type", "normal", "skipme", "yes").Err())
 	eventually(t, "a new connection is refused", func() bool { return client.Ping(t.Context()) != nil })
-}
-
-// lives is how long credentials of the tests live.
-const lives = 4 * time.Second
-
-// logins counts the logins of users at all servers.
-func logins(t *testing.T, servers ...*redistest.Server) (n int) {
-	t.Helper()
-	for _, s := range servers {
-		stats := s.Client().InfoMap(t.Context(), "commandstats").Val()["Commandstats"]
-		for _, command := range []string{"cmdstat_auth", "cmdstat_hello"} {
-			var calls int
-			_, _ = fmt.Sscanf(stats[command], "calls=%d", &calls)
-			n += calls
-		}
-	}
-	return n
-}
-
-// TestConnectionsLogInAgainBeforeTheirCredentialsExpire: every password is taken
-// back when it expires, and the connections that still go by it are killed.
-func TestConnectionsLogInAgainBeforeTheirCredentialsExpire(t *testing.T) {
-	for name, start := range map[string]func() (redisio.Conn, []*redistest.Server, redis.UniversalClient){
-		"single": func() (redisio.Conn, []*redistest.Server, redis.UniversalClient) {
-			s := redistest.Start(t)
-			return s.Config(), []*redistest.Server{s}, s.Client()
-		},
-		"cluster": func() (redisio.Conn, []*redistest.Server, redis.UniversalClient) {
-			c := redistest.StartCluster(t)
-			return c.Config(), c.Nodes(), c.Client()
-		},
-		"sentinel": func() (redisio.Conn, []*redistest.Server, redis.UniversalClient) {
-			s := redistest.StartSentinels(t)
-			return s.Config(), s.Servers(), s.Client()
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			cfg, servers, admin := start()
-			var issued atomic.Int64
-			setVault(t, func(ctx context.Context) (conn.Credentials, error) {
-				n := issued.Add(1)
-				if n%3 == 2 {
-					return conn.Credentials{}, errors.New("the vault has no time") // the last good ones go on
-				}
-				password := fmt.Sprint("token-", n)
-				for _, s := range servers {
-					if err := s.Client().Do(ctx, "acl", "setuser", "app", "on", "~*", "+@all", ">"+password).Err(); err != nil {
-						return conn.Credentials{}, err
-					}
-				}
-				return conn.Credentials{Username: "app", Password: password, ExpiresAt: time.Now().Add(lives)}, nil
-			})
-			cfg.Credentials = registered
-			client, err := rdb.Open(cfg)
-			must(t, err)
-			eventually(t, "it is connected", func() bool { return client.Ping(t.Context()) == nil })
-			before, first := logins(t, servers...), issued.Load()
-			for deadline := time.Now().Add(3 * lives); time.Now().Before(deadline) || issued.Load() < first+3; <-time.After(20 * time.Millisecond) {
-				if err := client.Ping(t.Context()); err != nil && !strings.Contains(err.Error(), "no time") {
-					t.Fatalf("the connection did not outlive its credentials: %v", err)
-				}
-			}
-			if after := logins(t, servers...); after <= before {
-				t.Errorf("%d logins, %d before: nobody has logged in again", after, before)
-			}
-			_ = admin
-		})
-	}
 }
 
 func TestCredentialsThatExpireAndAreNotRenewedAreAnError(t *testing.T) {

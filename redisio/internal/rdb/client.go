@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,7 +27,9 @@ type Client struct {
 
 	used  atomic.Int64 // when, in ns since the Unix epoch
 	mu    sync.Mutex   // guards the making and closing of conns
-	conns atomic.Pointer[redis.UniversalClient]
+	conns atomic.Pointer[connections]
+
+	waits atomic.Int64 // the longest timeout of a WAIT that was sent, in ns
 
 	replicas replicaConns
 }
@@ -38,38 +41,59 @@ const closeUnused = 10 * time.Minute
 // raw returns go-redis' client, for one command or pipeline.
 func (c *Client) raw() redis.UniversalClient {
 	c.used.Store(time.Now().UnixNano())
+	return c.connections().UniversalClient
+}
+
+// connections returns those that there are, or makes them.
+func (c *Client) connections() *connections {
 	if conns := c.conns.Load(); conns != nil {
-		return *conns
+		return conns
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if conns := c.conns.Load(); conns != nil {
-		return *conns
+		return conns
 	}
 	conns := connect(c.cfg, c.replace)
-	c.conns.Store(&conns)
-	time.AfterFunc(closeUnused, func() { c.closeIfUnused(closeUnused) })
+	if !conns.useless {
+		c.conns.Store(conns)
+		time.AfterFunc(closeUnused, func() { c.closeIfUnused(closeUnused) })
+	}
 	return conns
 }
 
-// replace makes new connections in the place of those of before, which finish
+// replace has new connections made in the place of those of before, which finish
 // what they are at.
-func (c *Client) replace(before redis.UniversalClient) {
+func (c *Client) replace(before *connections) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if now := c.conns.Load(); now == nil || *now != before {
+	if c.conns.Load() != before {
 		return
 	}
 	conns := connect(c.cfg, c.replace)
-	c.conns.Store(&conns)
-	time.AfterFunc(c.longestCommand(), func() { _ = before.Close() }) // there is nobody to tell
+	if c.conns.Store(conns); conns.useless {
+		c.conns.Store(nil) // it has made no connection, and never will
+	}
+	c.closeLater(before)
 }
 
-// longestBlock is more than any command is asked to block.
+// closeLater closes connections when the last command on them has ended.
+func (c *Client) closeLater(conns *connections) {
+	time.AfterFunc(c.longestCommand(), func() { _ = conns.Close() }) // there is nobody to tell
+}
+
+// longestBlock is more than any command but WAIT is asked to block.
 const longestBlock = 10 * time.Second
 
 func (c *Client) longestCommand() time.Duration {
-	return longestBlock + c.cfg.DialTimeout + c.cfg.WriteTimeout + c.cfg.ReadTimeout
+	return max(longestBlock, time.Duration(c.waits.Load())) + c.cfg.DialTimeout + c.cfg.WriteTimeout + c.cfg.ReadTimeout
+}
+
+// willWait has connections stay for as long as a WAIT takes at most.
+func (c *Client) willWait(timeout time.Duration) {
+	for longest := c.waits.Load(); int64(timeout) > longest && !c.waits.CompareAndSwap(longest, int64(timeout)); {
+		longest = c.waits.Load()
+	}
 }
 
 // closeIfUnused closes the connections if there was no command for so long, and
@@ -81,12 +105,13 @@ func (c *Client) closeIfUnused(after time.Duration) {
 	if conns == nil {
 		return // closed meanwhile; whoever makes them looks after them
 	}
-	if left := after - time.Since(time.Unix(0, c.used.Load())); left > 0 {
+	// A WAIT may take longer than connections are kept for.
+	if left := max(after, time.Duration(c.waits.Load())) - time.Since(time.Unix(0, c.used.Load())); left > 0 {
 		time.AfterFunc(left, func() { c.closeIfUnused(after) })
 		return
 	}
 	c.conns.Store(nil)
-	_ = errors.Join((*conns).Close(), c.replicas.close()) // there is nobody to tell
+	_ = errors.Join(conns.Close(), c.replicas.close()) // there is nobody to tell
 }
 
 // close closes the connections for good: until somebody uses the client again.
@@ -95,7 +120,7 @@ func (c *Client) close() error {
 	defer c.mu.Unlock()
 	err := c.replicas.close()
 	if conns := c.conns.Swap(nil); conns != nil {
-		err = errors.Join(err, (*conns).Close())
+		err = errors.Join(err, conns.Close())
 	}
 	return err
 }
@@ -172,7 +197,9 @@ type debugLogger struct{}
 
 func (debugLogger) Printf(ctx context.Context, format string, v ...any) {
 	if slog.Default().Enabled(ctx, slog.LevelDebug) {
-		slog.DebugContext(ctx, fmt.Sprintf(format, v...), "component", "go-redis")
+		// A server that does not know AUTH repeats the password behind the note.
+		line, _, _ := strings.Cut(fmt.Sprintf(format, v...), argumentsNote)
+		slog.DebugContext(ctx, line, "component", "go-redis")
 	}
 }
 

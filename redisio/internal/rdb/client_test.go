@@ -49,7 +49,7 @@ func TestOpenRefusesInvalidConfig(t *testing.T) {
 }
 
 // connections counts those of our clients at the server.
-func connections(t *testing.T, s *redistest.Server) int {
+func openConnections(t *testing.T, s *redistest.Server) int {
 	t.Helper()
 	list, err := s.Client().ClientList(t.Context()).Result()
 	if err != nil {
@@ -64,13 +64,13 @@ func TestCloseAllLeavesNoConnection(t *testing.T) {
 	if err := before.Ping(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if n := connections(t, s); n != 1 {
+	if n := openConnections(t, s); n != 1 {
 		t.Errorf("%d connections, want 1", n)
 	}
 	if err := CloseAll(); err != nil {
 		t.Fatal(err)
 	}
-	pollUntil(t, "the connection is closed", func() bool { return connections(t, s) == 0 })
+	pollUntil(t, "the connection is closed", func() bool { return openConnections(t, s) == 0 })
 	if after := openFor(t, s); after == before {
 		t.Error("the closed client was not forgotten")
 	}
@@ -83,13 +83,13 @@ func TestUnusedConnectionsAreClosedAndMadeAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.closeIfUnused(time.Hour)
-	if n := connections(t, s); n != 1 {
+	if n := openConnections(t, s); n != 1 {
 		t.Errorf("%d connections of a client in use, want 1", n)
 	}
 	c.closeIfUnused(0)
-	pollUntil(t, "the connection is closed", func() bool { return connections(t, s) == 0 })
-	if err := c.Ping(t.Context()); err != nil || connections(t, s) != 1 {
-		t.Errorf("used again: %v, %d connections", err, connections(t, s))
+	pollUntil(t, "the connection is closed", func() bool { return openConnections(t, s) == 0 })
+	if err := c.Ping(t.Context()); err != nil || openConnections(t, s) != 1 {
+		t.Errorf("used again: %v, %d connections", err, openConnections(t, s))
 	}
 }
 

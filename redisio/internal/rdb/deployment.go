@@ -23,7 +23,7 @@ const (
 // connect makes the client of a deployment. It expects cfg with its defaults
 // filled in, and does not connect yet. replace is called where the client's
 // connections are to be replaced by those of a new one.
-func connect(cfg conn.Config, replace func(redis.UniversalClient)) redis.UniversalClient {
+func connect(cfg conn.Config, replace func(*connections)) *connections {
 	opts := options(cfg)
 	switch cfg.Mode {
 	case conn.Cluster:
@@ -36,32 +36,40 @@ func connect(cfg conn.Config, replace func(redis.UniversalClient)) redis.Univers
 		})
 		cluster.AddHook(honestErrors{cluster: true})
 		cluster.AddHook(watch)
-		return cluster
+		return &connections{UniversalClient: cluster}
 	case conn.Sentinel:
 		return connectBySentinels(cfg, opts, replace)
 	}
 	single := redis.NewClient(opts.Simple())
 	single.AddHook(honestErrors{})
 	single.AddHook(rawErrors{})
-	return single
+	return &connections{UniversalClient: single}
 }
 
 // connectBySentinels makes a client of the primary, or of replicas where opts
 // say so.
-func connectBySentinels(cfg conn.Config, opts *redis.UniversalOptions, replace func(redis.UniversalClient)) *redis.Client {
-	var server *redis.Client
+func connectBySentinels(cfg conn.Config, opts *redis.UniversalOptions, replace func(*connections)) *connections {
+	c := &connections{}
 	if cfg.Credentials != "" {
 		// go-redis 9.23 has connections log in again for single servers and
 		// clusters only; its client for sentinels panics.
-		opts.CredentialsProviderContext = newSuccession(cfg, func() { replace(server) }).credentials
+		s := newSuccession(cfg, func() { replace(c) })
+		opts.CredentialsProviderContext, c.end = s.credentials, s.stop
 		opts.StreamingCredentialsProvider = nil
 	}
 	failover := opts.Failover()
 	failover.ReplicaOnly = opts.ReadOnly
-	server = redis.NewFailoverClient(failover)
+	var err error
+	if failover.SentinelUsername, failover.SentinelPassword, err = cfg.ResolveSentinel(); err != nil {
+		c.useless = true
+		failover.Dialer = func(context.Context, string, string) (net.Conn, error) { return nil, err }
+	}
+	server := redis.NewFailoverClient(failover)
 	server.AddHook(honestErrors{})
+	server.AddHook(refusedBySentinels{func() { replace(c) }})
 	server.AddHook(rawErrors{})
-	return server
+	c.UniversalClient = server
+	return c
 }
 
 func clusterOptions(opts *redis.UniversalOptions) *redis.ClusterOptions {
@@ -73,15 +81,12 @@ func clusterOptions(opts *redis.UniversalOptions) *redis.ClusterOptions {
 }
 
 func options(cfg conn.Config) *redis.UniversalOptions {
-	sentinelUser, sentinelPassword, err := cfg.ResolveSentinel()
 	opts := &redis.UniversalOptions{
-		Addrs:            cfg.Addrs(),
-		MasterName:       cfg.MasterName,
-		ClientName:       cfg.ClientName,
-		Protocol:         cfg.Protocol,
-		DB:               cfg.DB,
-		SentinelUsername: sentinelUser,
-		SentinelPassword: sentinelPassword,
+		Addrs:      cfg.Addrs(),
+		MasterName: cfg.MasterName,
+		ClientName: cfg.ClientName,
+		Protocol:   cfg.Protocol,
+		DB:         cfg.DB,
 
 		// We retry ourselves (see Retry): go-redis repeats a whole pipeline when
 		// one command of it met a retryable error, and would so write the
@@ -115,9 +120,6 @@ func options(cfg conn.Config) *redis.UniversalOptions {
 	opts.Dialer = dialPlain(cfg)
 	if cfg.TLS {
 		opts.Dialer = dialTLS(cfg)
-	}
-	if err != nil { // which every command is to meet, as with the other secrets
-		opts.Dialer = func(context.Context, string, string) (net.Conn, error) { return nil, err }
 	}
 	return opts
 }
@@ -214,7 +216,8 @@ func shown(err error) error {
 }
 
 func (w clusterWatch) look(ctx context.Context, err error) {
-	if err != nil && Classify(err) == Retryable {
+	slow := errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil // an inner deadline
+	if err != nil && (slow || Classify(err) == Retryable) {
 		w.cluster.ReloadState(ctx) // in the background, a few times a second at most
 	}
 }

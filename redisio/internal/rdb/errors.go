@@ -67,6 +67,8 @@ var replyClasses = []struct {
 	{"NOSCRIPT ", Retryable},
 	{plainAbort, Retryable},
 	{"ERR max number of clients", Retryable},
+	// A primary that has become a replica since it took the write.
+	{"ERR WAIT cannot be used with replica instances", Retryable},
 
 	{"WRONGTYPE ", ElementFault},
 	// XADD and XSETID: the ID that the element came with.

@@ -230,6 +230,7 @@ func TestClassOfOtherErrors(t *testing.T) {
 		{serverError("EXECABORT Transaction discarded because of: OOM command not allowed when used memory > 'maxmemory'."), Retryable},
 		{serverError("EXECABORT Transaction discarded because of: NOPERM no"), Fatal},
 		{serverError("ERR max number of clients reached"), Retryable},
+		{serverError("ERR WAIT cannot be used with replica instances. Please also note that"), Retryable},
 		{serverError("ERR Elements are too large to be stored"), ElementFault},
 		{serverError("ERR Protocol error: invalid bulk length"), ElementFault},
 		{serverError("Err wrong static path"), ElementFault},

@@ -19,9 +19,6 @@ import (
 //     which, so that it is classified as they are. A cluster's client returns
 //     the error of the command that is to blame, and EXEC's with the others: here
 //     it is the same as elsewhere.
-//   - A server or proxy that does not know AUTH repeats its arguments, and so
-//     the password, in the error of whatever command needed the connection.
-//     Here the arguments are cut off.
 //   - MOVED and ASK, to a client that is not a cluster's, pass with no time: the
 //     configuration is at fault. Here they become a [ClusterError].
 type honestErrors struct{ cluster bool }
@@ -84,9 +81,6 @@ func (h honestErrors) mendCommands(cmds []redis.Cmder, err error) error {
 
 // mend returns what is to be in the place of err, or nil if it can stay.
 func (h honestErrors) mend(err error) error {
-	if repeatsArguments(err) {
-		return cutArguments(err)
-	}
 	if _, redirected := redirectOf(err); redirected && !h.cluster {
 		return &ClusterError{err}
 	}

@@ -2,13 +2,13 @@ package rdb
 
 import (
 	"context"
-	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9/auth"
 
 	"example.com/beamredis/redisio/conn"
+	"example.com/beamredis/redisio/internal/logs"
 )
 
 const (
@@ -17,8 +17,10 @@ const (
 	// renewAfter is the share of their life after which credentials are
 	// replaced, so that there is time to try again before they expire.
 	renewAfter = 0.8
-	// renewAgain is the least time between two attempts at new credentials.
-	renewAgain = time.Second
+	// renewAgain is the least time between two attempts at new credentials. After
+	// attempts that fail it doubles, up to renewAtLeast.
+	renewAgain   = time.Second
+	renewAtLeast = 30 * time.Second
 )
 
 // issuer hands out registered credentials to the connections of one client. Open
@@ -30,6 +32,7 @@ type issuer struct {
 	mu        sync.Mutex
 	listeners map[auth.CredentialsListener]struct{}
 	renewal   *time.Timer // while there are listeners and something expires
+	again     time.Duration
 }
 
 var _ auth.StreamingCredentialsProvider = (*issuer)(nil)
@@ -92,11 +95,13 @@ func (i *issuer) renew() {
 	}
 	i.renewal = nil
 	if err != nil {
-		slog.Warn("credentials could not be renewed, will try again", "component", "beamredis", "credentials", i.name, "error", err)
-		i.renewal = time.AfterFunc(renewAgain, i.renew)
+		i.again = min(max(2*i.again, renewAgain), renewAtLeast)
+		i.renewal = time.AfterFunc(i.again, i.renew)
 		i.mu.Unlock()
+		logs.Log.With("credentials", i.name).Warn("credentials could not be renewed, will try again", "error", err)
 		return
 	}
+	i.again = 0
 	i.schedule(got.ExpiresAt)
 	listeners := make([]auth.CredentialsListener, 0, len(i.listeners))
 	for l := range i.listeners {

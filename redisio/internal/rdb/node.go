@@ -96,7 +96,8 @@ func (c *Client) connTo(ctx context.Context, key string, to redirect) (*redis.Co
 	return node.Conn(), nil
 }
 
-// nodeAt returns the client of the primary at addr.
+// nodeAt returns the client of the primary at addr, which the cluster's map may
+// not show yet.
 func (c *Client) nodeAt(ctx context.Context, addr string) (node *redis.Client, err error) {
 	cluster, ok := c.raw().(*redis.ClusterClient)
 	if !ok {
@@ -113,9 +114,9 @@ func (c *Client) nodeAt(ctx context.Context, addr string) (node *redis.Client, e
 	case node = <-found:
 		return node, nil
 	default:
-		if err = shown(err); err == nil {
-			err = serverError("CLUSTERDOWN no primary is known at " + addr) // yet
+		if err != nil {
+			return nil, shown(err)
 		}
-		return nil, err
+		return c.connections().strays.at(addr, c.cfg), nil
 	}
 }

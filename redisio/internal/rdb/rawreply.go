@@ -6,9 +6,15 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// rawErrors has error replies to raw commands be errors. go-redis takes them
-// for values, and so would follow no MOVED and no ASK, nor learn from them that
-// a slot has moved. It comes right behind the connection.
+// rawErrors mends error replies right behind the connection, so that it has to
+// be the last hook of every client of one server:
+//
+//   - Those to raw commands become errors. go-redis takes them for values, and
+//     so would follow no MOVED and no ASK, nor learn from them that a slot has
+//     moved.
+//   - A server or proxy that does not know AUTH repeats its arguments, and so
+//     the password, in the error of whatever command needed the connection.
+//     The arguments are cut off.
 type rawErrors struct{}
 
 var _ redis.Hook = rawErrors{}
@@ -20,6 +26,10 @@ func (rawErrors) DialHook(next redis.DialHook) redis.DialHook { return next }
 func (rawErrors) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		if err := next(ctx, cmd); err != nil {
+			if repeatsArguments(err) {
+				err = cutArguments(err)
+				cmd.SetErr(err)
+			}
 			return err
 		}
 		return rawError(cmd)
@@ -30,7 +40,13 @@ func (rawErrors) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 func (rawErrors) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		err := next(ctx, cmds)
+		if repeatsArguments(err) {
+			err = cutArguments(err)
+		}
 		for _, cmd := range cmds {
+			if own := cmd.Err(); repeatsArguments(own) {
+				cmd.SetErr(cutArguments(own))
+			}
 			if found := rawError(cmd); err == nil {
 				err = found
 			}

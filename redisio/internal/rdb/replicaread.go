@@ -21,7 +21,7 @@ const avoidReplicas = 10 * time.Second
 // replicaConns are connections to replicas, made when they are first needed.
 type replicaConns struct {
 	mu     sync.Mutex
-	conns  redis.UniversalClient
+	conns  *connections
 	failed time.Time // zero: never
 }
 
@@ -40,17 +40,21 @@ func (r *replicaConns) avoid() (first bool) {
 	return first
 }
 
-func (r *replicaConns) get(make func() redis.UniversalClient) redis.UniversalClient {
+func (r *replicaConns) get(make func() *connections) redis.UniversalClient {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.conns == nil {
-		r.conns = make()
+	if r.conns != nil {
+		return r.conns.UniversalClient
 	}
-	return r.conns
+	conns := make()
+	if !conns.useless {
+		r.conns = conns
+	}
+	return conns.UniversalClient
 }
 
 // drop forgets connections that others are to take the place of.
-func (r *replicaConns) drop(conns redis.UniversalClient) (was bool) {
+func (r *replicaConns) drop(conns *connections) (was bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if was = r.conns == conns; was {
@@ -128,17 +132,20 @@ func (c *Client) replicaOf(ctx context.Context, key string) (*redis.Client, erro
 	return nil, fmt.Errorf("%v has no replicas", c)
 }
 
-func (c *Client) connectReplicas() redis.UniversalClient {
+func (c *Client) connectReplicas() *connections {
 	opts := options(c.cfg)
 	opts.ReadOnly = true
 	if c.cfg.Mode == conn.Sentinel {
-		return connectBySentinels(c.cfg, opts, func(before redis.UniversalClient) {
+		return connectBySentinels(c.cfg, opts, func(before *connections) {
 			if c.replicas.drop(before) {
-				time.AfterFunc(c.longestCommand(), func() { _ = before.Close() }) // there is nobody to tell
+				c.closeLater(before)
 			}
 		})
 	}
 	cluster := redis.NewClusterClient(clusterOptions(opts))
-	cluster.OnNewNode(func(node *redis.Client) { node.AddHook(honestErrors{cluster: true}) })
-	return cluster
+	cluster.OnNewNode(func(node *redis.Client) {
+		node.AddHook(honestErrors{cluster: true})
+		node.AddHook(rawErrors{})
+	})
+	return &connections{UniversalClient: cluster}
 }

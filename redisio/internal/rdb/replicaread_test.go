@@ -199,7 +199,7 @@ func TestConnectionsToReplicasAreClosedWithTheOthers(t *testing.T) {
 		r.wantPage(t, c, 0, 2, 2, 2, true)
 		c.closeIfUnused(0)
 		for _, s := range r.replicas {
-			pollUntil(t, "the connections are closed", func() bool { return connections(t, s) == 0 })
+			pollUntil(t, "the connections are closed", func() bool { return openConnections(t, s) == 0 })
 		}
 		r.wantPage(t, c, 0, 2, 2, 2, true)
 	})

@@ -51,6 +51,7 @@ func (c *Client) durably(ctx context.Context, key string, r Replicas, write func
 }
 
 func (c *Client) writeDurably(ctx context.Context, key string, to redirect, r Replicas, write func(pipelines) error) (next redirect, moved bool, err error) {
+	c.willWait(r.Timeout)
 	conn, err := c.connTo(ctx, key, to)
 	if err != nil {
 		return redirect{}, false, err

@@ -48,13 +48,18 @@ func (s *succession) credentials(ctx context.Context) (user, password string, er
 
 // OnNext comes when new credentials could be fetched.
 func (s *succession) OnNext(auth.Credentials) {
+	s.stop()
+	s.replace()
+}
+
+// stop ends it, with the client.
+func (s *succession) stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.end != nil {
 		_ = s.end()
 	}
 	s.end, s.over = nil, true
-	s.replace()
 }
 
 // OnError is never called by [issuer], which tries again.

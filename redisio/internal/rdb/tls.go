@@ -47,14 +47,18 @@ func dialTLS(cfg conn.Config) func(ctx context.Context, network, addr string) (n
 	}
 }
 
-// shakeHands bounds the handshake by a deadline of the connection, whose error
-// says that the server is slow, where that of a context would say that the
-// caller has given up.
+// shakeHands bounds the handshake. The error of a server that is slow says so,
+// as that of a dial does, although the context that go-redis makes for each dial
+// mostly ends first: its error would say that the caller has given up.
 func shakeHands(ctx context.Context, c *tls.Conn, timeout time.Duration) error {
 	if err := c.SetDeadline(time.Now().Add(timeout)); err != nil {
 		return err
 	}
-	if err := c.HandshakeContext(ctx); err != nil {
+	err := c.HandshakeContext(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return &net.OpError{Op: "handshake", Net: "tcp", Addr: c.RemoteAddr(), Err: os.ErrDeadlineExceeded}
+	}
+	if err != nil {
 		return err
 	}
 	return c.SetDeadline(time.Time{})

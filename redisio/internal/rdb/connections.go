@@ -1,0 +1,111 @@
+package rdb
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
+
+	"example.com/beamredis/redisio/conn"
+)
+
+// connections are those of a deployment.
+type connections struct {
+	redis.UniversalClient
+
+	// useless: a secret could not be found, which every command is told. It may be
+	// there next time, so that the client is not kept.
+	useless bool
+	end     func() // ends what goes on beside commands; nil: nothing does
+	strays  strays
+}
+
+// Close closes all of them, for good.
+func (c *connections) Close() error {
+	if c.end != nil {
+		c.end()
+	}
+	return errors.Join(c.UniversalClient.Close(), c.strays.close())
+}
+
+// strays are clients of a cluster's nodes that its map does not show: of those
+// that are taking over their first slots.
+type strays struct {
+	mu    sync.Mutex
+	nodes map[string]*redis.Client
+}
+
+// mostStrays bounds them. Beyond it, they are closed and made anew: nodes are
+// added to a cluster a few at a time, and soon on its map.
+const mostStrays = 16
+
+// at returns the client of the node at addr.
+func (s *strays) at(addr string, cfg conn.Config) *redis.Client {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if node := s.nodes[addr]; node != nil {
+		return node
+	}
+	if len(s.nodes) == mostStrays {
+		_ = s.closeAll() // who is at one of them tries again
+	}
+	if s.nodes == nil {
+		s.nodes = map[string]*redis.Client{}
+	}
+	opts := options(cfg).Simple()
+	opts.Addr = addr
+	node := redis.NewClient(opts)
+	node.AddHook(honestErrors{cluster: true})
+	node.AddHook(rawErrors{})
+	s.nodes[addr] = node
+	return node
+}
+
+func (s *strays) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closeAll()
+}
+
+func (s *strays) closeAll() error {
+	var errs []error
+	for addr, node := range s.nodes {
+		errs = append(errs, node.Close())
+		delete(s.nodes, addr)
+	}
+	return errors.Join(errs...)
+}
+
+// refusedBySentinels has a client replaced whose password the sentinels refuse:
+// go-redis takes it once, and it may be another one by now.
+type refusedBySentinels struct{ replace func() }
+
+var _ redis.Hook = refusedBySentinels{}
+
+// DialHook changes nothing.
+func (refusedBySentinels) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+// ProcessHook looks at the error of a single command.
+func (r refusedBySentinels) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error { return r.look(next(ctx, cmd)) }
+}
+
+// ProcessPipelineHook looks at that of a pipeline.
+func (r refusedBySentinels) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error { return r.look(next(ctx, cmds)) }
+}
+
+// noSentinel begins go-redis' error where none of them answers well.
+const noSentinel = "redis: all sentinels specified in configuration are unreachable"
+
+func (r refusedBySentinels) look(err error) error {
+	if err == nil {
+		return nil
+	}
+	if text := err.Error(); strings.HasPrefix(text, noSentinel) && (strings.Contains(text, "WRONGPASS") || strings.Contains(text, "NOAUTH")) {
+		r.replace()
+	}
+	return err
+}

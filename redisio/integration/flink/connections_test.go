@@ -2,11 +2,10 @@ package flink_test
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 
 	"example.com/beamredis/redisio"
-	"example.com/beamredis/redisio/conn"
+	"example.com/beamredis/redisio/internal/redistest"
 )
 
 // TestParallelismMultipliesNoConnections counts the connections of a worker's
@@ -14,41 +13,33 @@ import (
 func TestParallelismMultipliesNoConnections(t *testing.T) {
 	c := flink(t)
 	const n = 20_000
-	for _, tt := range []struct{ partitions, parallelism int }{{1, 1}, {1, 3}, {3, 1}, {3, 4}} {
-		t.Run(fmt.Sprintf("%d partitions, parallelism %d", tt.partitions, tt.parallelism), func(t *testing.T) {
+	for _, tt := range redistest.DocumentedConnections(t, "../../../docs/deployments.md", "Flink") {
+		t.Run(fmt.Sprintf("%d partitions, parallelism %d", tt.Partitions, tt.Parallelism), func(t *testing.T) {
 			s := startRedis(t)
-			in := redisio.Topic{Name: "in", Partitions: tt.partitions}
+			in := redisio.Topic{Name: "in", Partitions: tt.Partitions}
 			s.load(in, 0, n)
 			cfg := s.Config()
-			newJob(c, cfg, in, tt.parallelism).begin(t)
+			cfg.PoolSize = tt.Pool
+			newJob(c, cfg, in, tt.Parallelism).begin(t)
 			busy := 0
 			eventually(t, "everything is copied and acknowledged", func() bool {
-				busy = max(busy, s.connections(t))
+				busy = max(busy, s.Connections(t))
 				return s.length(out) == n && s.pending(in) == 0
 			})
+			s.CutConnections(t) // what an idle job needs is made anew
 			idle, looks := 0, 0
 			eventually(t, "the job has been idle for a while", func() bool {
-				idle = max(idle, s.connections(t))
+				idle = max(idle, s.Connections(t))
 				looks++
-				return looks == 40
+				return looks == 100
 			})
 			t.Logf("connections: busy %d, idle %d", busy, idle)
-			if most := cfg.WithDefaults().PoolSize; busy > most || idle > most {
-				t.Errorf("%d connections when busy and %d when idle, want at most %d", busy, idle, most)
+			if busy > tt.Busy || idle > tt.Idle {
+				t.Errorf("%d connections when busy and %d when idle, want at most %d and %d", busy, idle, tt.Busy, tt.Idle)
 			}
 			if idle == 0 {
 				t.Error("no connection carries the client's name: this test proves nothing")
 			}
 		})
 	}
-}
-
-// connections is how many the code under test has to the server.
-func (s *server) connections(t *testing.T) int {
-	t.Helper()
-	list, err := s.client.ClientList(t.Context()).Result()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.Count(list, " name="+conn.DefaultClientName+" ")
 }

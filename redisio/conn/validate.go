@@ -105,7 +105,7 @@ func (c Config) passwordMayTravel() error {
 	if c.Password == "" || c.PasswordMayTravel {
 		return nil
 	}
-	return errors.New("Password is set, and would travel with the job: name where the workers find it in its place, by PasswordEnv (password_env) or PasswordFile (password_file), or allow it with PasswordMayTravel")
+	return errors.New("the field Password holds one, which would travel with the job: name where the workers find it in its place, by PasswordEnv (password_env) or PasswordFile (password_file), or allow it with PasswordMayTravel")
 }
 
 func countSet(values ...string) (n int) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -68,9 +67,6 @@ func asFlags(cfg redisio.Conn) (url string, flags []string) {
 	if cfg.PasswordFile != "" {
 		cfg.PasswordFile, cfg.PasswordEnv = "", secretVariable
 	}
-	if cfg.TLS { // a host that the certificates are not for needs the name of one that they are for
-		cfg.Addr, cfg.TLSServerName = strings.ReplaceAll(cfg.Addr, "127.0.0.1", "127.0.0.2"), "localhost"
-	}
 	for _, f := range []struct {
 		name  string
 		field *string
@@ -127,23 +123,25 @@ func expectCopied(t *testing.T, client redis.UniversalClient, group string) {
 // TestTheCopyRunsUnchangedOnEveryDeployment: where it runs, and how that is
 // protected, is told by the URL, or by the URL and flags.
 func TestTheCopyRunsUnchangedOnEveryDeployment(t *testing.T) {
-	certs := redistest.NewCertificates(t)
+	certs, ofName := redistest.NewCertificates(t), redistest.NewCertificates(t, redistest.ForOtherHost)
 	for name, start := range deployments {
 		for _, security := range []struct {
-			name string
-			opts []redistest.Option
+			name, serverName string
+			opts             []redistest.Option
 		}{
-			{"plain", nil},
-			{"TLS", []redistest.Option{redistest.TLS(certs)}},
-			{"mTLS and a user with few rights", []redistest.Option{redistest.MutualTLS(certs), redistest.Password("s3cr3t"),
+			{"plain", "", nil},
+			{"TLS", "", []redistest.Option{redistest.TLS(certs)}},
+			{"mTLS with one name for all and a user with few rights", "redis.example", []redistest.Option{redistest.MutualTLS(ofName), redistest.Password("s3cr3t"),
 				redistest.SentinelPassword("guard"), leastUser(t, name)}},
 		} {
 			t.Run(name+" "+security.name, func(t *testing.T) {
 				d, client := start(t, security.opts...)
+				cfg := d.Config()
+				cfg.TLSServerName = security.serverName
 				load(t, client)
 				for group, args := range map[string]func() (string, []string){
-					"url":   func() (string, []string) { return d.Config().String(), nil },
-					"flags": func() (string, []string) { return asFlags(d.Config()) },
+					"url":   func() (string, []string) { return cfg.String(), nil },
+					"flags": func() (string, []string) { return asFlags(cfg) },
 				} {
 					url, flags := args()
 					got := run(t, []string{secretVariable + "=" + docPassword}, append(slices.Clone(flags), "--redis="+url, "--group="+group, "--start=earliest", "--exit_when_caught_up")...)

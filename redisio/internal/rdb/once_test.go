@@ -130,63 +130,6 @@ func TestAForeignKeyAmongTheCompanionsIsFatal(t *testing.T) {
 	}
 }
 
-// TestAnIncarnationLivesAsLongAsItsGroup: it goes with the group and with the
-// stream, and stays when another client asks.
-func TestAnIncarnationLivesAsLongAsItsGroup(t *testing.T) {
-	server := redistest.Start(t)
-	c := openOn(t, server)
-	ask := func(renew bool) uint64 {
-		t.Helper()
-		if _, err := c.CreateGroup(t.Context(), "s", "g", "0"); err != nil {
-			t.Fatal(err)
-		}
-		n, err := c.Incarnation(t.Context(), "s", "g", renew)
-		if err != nil || n == 0 {
-			t.Fatalf("incarnation %d, error %v", n, err)
-		}
-		return n
-	}
-	first := ask(false)
-	if again := ask(false); again != first {
-		t.Errorf("incarnation %d, then %d", first, again)
-	}
-	seen := map[uint64]string{first: "at first"}
-	for name, change := range map[string]func() uint64{
-		"the group was destroyed": func() uint64 { server.Client().XGroupDestroy(t.Context(), "s", "g"); return ask(false) },
-		"the stream was deleted":  func() uint64 { server.Client().Del(t.Context(), "s"); return ask(false) },
-		"renewed":                 func() uint64 { return ask(true) },
-	} {
-		n := change()
-		if before, ok := seen[n]; ok {
-			t.Errorf("%s: incarnation is still that of: %s", name, before)
-		}
-		seen[n] = name
-	}
-	if consumers := server.Client().XInfoConsumers(t.Context(), "s", "g").Val(); len(consumers) != 1 {
-		t.Errorf("the group has %d consumers, want the mark alone", len(consumers))
-	}
-}
-
-func TestWithoutPermissionThereIsNoIncarnation(t *testing.T) {
-	server := redistest.Start(t)
-	c := openOn(t, server)
-	if _, err := c.CreateGroup(t.Context(), "s", "g", "0"); err != nil {
-		t.Fatal(err)
-	}
-	if err := server.Client().Do(t.Context(), "ACL", "SETUSER", "default", "-eval", "-evalsha").Err(); err != nil {
-		t.Fatal(err)
-	}
-	if n, err := c.Incarnation(t.Context(), "s", "g", false); n != 0 || err != nil {
-		t.Errorf("incarnation %d, error %v; want none", n, err)
-	}
-}
-
-func TestAMissingGroupHasNoIncarnation(t *testing.T) {
-	if n, err := openOn(t, redistest.Start(t)).Incarnation(t.Context(), "s", "g", false); n != 0 || err == nil {
-		t.Errorf("incarnation %d, error %v; want an error", n, err)
-	}
-}
-
 func TestOnlyAnEvictingServerHasAPolicy(t *testing.T) {
 	server := redistest.Start(t)
 	c := openOn(t, server)

@@ -65,6 +65,17 @@ func TestAnIncarnationStaysUntilIDsMeanSomethingElse(t *testing.T) {
 	}
 }
 
+func TestAColdReaderKnowsTheIncarnationThoughTheServerIsFull(t *testing.T) {
+	r := newRunner(t)
+	r.add(stream, 1)
+	r.open(stream)
+	r.must(r.redis.ConfigSet(t.Context(), "maxmemory", "1").Err())
+	b := r.bundle()
+	if len(b.got) != 1 || b.got[0].Origin.Incarnation() == 0 || b.got[0].Origin.Order() != message.Ordered {
+		t.Errorf("messages %+v, want one that came in order", b.got)
+	}
+}
+
 // goesBack makes the stream an older copy of itself, which the reader has not
 // seen yet. It returns the incarnation until then.
 func (r *runner) goesBack() (first uint64) {

@@ -57,6 +57,43 @@ func TestARefusedBatchLeavesNothing(t *testing.T) {
 	}
 }
 
+// TestAWindowThatCannotBeAskedHasNothingWritten: the entry in order, which comes
+// first, would be added with every repetition.
+func TestAWindowThatCannotBeAskedHasNothingWritten(t *testing.T) {
+	mixed := func(n string) OnceBatch {
+		b := onceBatch("", "member "+n)
+		b.Marks = []Mark{{Key: CompanionKey("s", "m"+n), Next: "1", Field: "0-0", Value: "5-0:0"}}
+		return b
+	}
+	for name, spoil := range map[string]func(*redistest.Server){
+		"no permission": func(s *redistest.Server) { allow(t, s, "-sismember") },
+		"another type": func(s *redistest.Server) {
+			if err := s.Client().Set(t.Context(), mixed("").PrevWindow, "x", 0).Err(); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := redistest.Start(t)
+			c := openOn(t, server)
+			full := mixed("1")
+			full.WindowSize = 1 // so that it becomes the window before
+			if got := writeOnce(t, c, full); got.Err != nil {
+				t.Fatal(got.Err)
+			}
+			spoil(server)
+			for range 2 {
+				if got := writeOnce(t, c, mixed("2")); got.Err == nil || Classify(got.Err) != Fatal {
+					t.Errorf("reply %+v, want a fatal error", got)
+				}
+			}
+			if n := server.Client().XLen(t.Context(), "s").Val(); n != 2 {
+				t.Errorf("the stream has %d entries, want those 2 that were written", n)
+			}
+		})
+	}
+}
+
 func TestABatchDecidedOnOtherContentsIsNotWritten(t *testing.T) {
 	server := redistest.Start(t)
 	c := openOn(t, server)

@@ -284,19 +284,3 @@ func TestOnceFaultsOfTheDestinationAreDeadLettersEveryTime(t *testing.T) {
 	}
 	wantTexts(t, server, "1", "2", "3")
 }
-
-// TestAnOutputThatCannotBeWrittenKeepsItsNumber: the outputs after it must not
-// be taken for those before.
-func TestAnOutputThatCannotBeWrittenKeepsItsNumber(t *testing.T) {
-	server := redistest.Start(t)
-	outputs := jobFrom(0).makes(1, "a", "b", "c")
-	broken := slices.Clone(outputs)
-	broken[0].Fields = nil
-	for _, msgs := range [][]message.Message{broken, outputs} {
-		s := newOnceSink(t, server, "a", func(w *WriteFn) { w.CollectFailed = true })
-		if err := s.bundle(t.Context(), msgs...); err != nil {
-			t.Fatal(err)
-		}
-	}
-	wantTexts(t, server, "b", "c")
-}

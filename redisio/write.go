@@ -56,8 +56,12 @@ func writeConfig(s beam.Scope, c Conn, t Topic, opts []WriteOption) (sinks.Write
 }
 
 func checkIDs(cfg *sinks.WriteConfig) error {
-	if cfg.KeepIDs && cfg.Once != nil {
+	switch {
+	case cfg.KeepIDs && cfg.Once != nil:
 		return errors.New("WithEntryIDs and WithIdempotence exclude each other: an entry that keeps its ID is written once anyway")
+	case cfg.KeepIDs && cfg.Trim != (sinks.TrimOptions{}):
+		return errors.New("WithEntryIDs and trimming (WithMaxLen, WithMaxAge, WithMinID) exclude each other: " +
+			"an entry that was written and trimmed could not be told, when it is written again, from one whose ID is too small; trim the stream beside the pipeline (XTRIM)")
 	}
 	return nil
 }

@@ -81,7 +81,8 @@ func WithTopicOf(fn func(Message) Topic) WriteOption {
 // that the messages of each partition have to come in the order of their IDs, by
 // [WithOrder] for example, to a stream that ends before them; others are dead
 // letters. An entry that the stream has already, the same in every field, counts
-// as written, so that it is never there twice. It excludes [WithIdempotence].
+// as written, so that it is never there twice. It excludes [WithIdempotence],
+// and trimming: an entry that is gone cannot be told from one that comes too late.
 // Default: the server assigns IDs.
 func WithEntryIDs() WriteOption {
 	return writeOption{"WithEntryIDs", func(cfg *sinks.WriteConfig) error {

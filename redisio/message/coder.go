@@ -24,8 +24,10 @@ const (
 	flagEmptyKey = 1 << iota
 	// flagIncarnation: the incarnation of the message's stream follows the ID.
 	flagIncarnation
+	// flagUnknown: the incarnation should follow, and is not known.
+	flagUnknown
 
-	knownFlags = flagEmptyKey | flagIncarnation
+	knownFlags = flagEmptyKey | flagIncarnation | flagUnknown
 )
 
 // minFieldLen is what the smallest field, one of two empty strings, takes.
@@ -55,9 +57,9 @@ func registerCoder(t reflect.Type, encode, decode any) {
 //
 // Layout, version 1, numbers as unsigned varints and strings as length and
 // bytes: version byte, flags byte (bit 0: EmptyKey, bit 1: the incarnation is
-// known), ID.Ms, ID.Seq, the incarnation where it is known, Stream, Key, number
+// known, bit 2: it is not, and should be), ID.Ms, ID.Seq, the incarnation where it is known, Stream, Key, number
 // of fields, then name and value of each field in order. Of the Origin nothing
-// but the incarnation is kept, see [Origin].
+// but the incarnation is kept, or that it is not known, see [Origin].
 func AppendMessage(dst []byte, m Message) []byte {
 	dst = append(dst, messageVersion, flags(&m))
 	dst = binary.AppendUvarint(dst, m.ID.Ms)
@@ -79,8 +81,11 @@ func flags(m *Message) (set byte) {
 	if m.EmptyKey {
 		set |= flagEmptyKey
 	}
-	if m.Origin.Incarnation() != 0 {
+	switch {
+	case m.Origin.Incarnation() != 0:
 		set |= flagIncarnation
+	case m.Origin.Unknown() != "":
+		set |= flagUnknown
 	}
 	return set
 }
@@ -125,8 +130,13 @@ func (r *reader) message() Message {
 	m := Message{EmptyKey: set&flagEmptyKey != 0}
 	m.ID.Ms = r.uvarint("milliseconds of the ID")
 	m.ID.Seq = r.uvarint("sequence of the ID")
-	if set&flagIncarnation != 0 {
+	switch set & (flagIncarnation | flagUnknown) {
+	case flagIncarnation:
 		m.Origin = r.origin()
+	case flagUnknown:
+		m.Origin = decodedUnknown
+	case flagIncarnation | flagUnknown:
+		r.fail("the incarnation is marked as known and as not known")
 	}
 	m.Stream = r.text("stream")
 	m.Key = r.text("key")

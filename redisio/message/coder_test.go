@@ -76,6 +76,24 @@ func TestACoderForgetsTheOrder(t *testing.T) {
 	}
 }
 
+// A sink that writes once has to hear of it, wherever the message has been.
+func TestAnUnknownOriginStaysUnknown(t *testing.T) {
+	m := Message{Stream: "s", ID: EntryID{Ms: 2}, Origin: UnknownOrigin("NOPERM")}
+	for range 2 {
+		b := AppendMessage(nil, m)
+		if messageLen(&m) != len(b) {
+			t.Errorf("%d bytes, foretold were %d", len(b), messageLen(&m))
+		}
+		var err error
+		if m, err = DecodeMessage(b); err != nil {
+			t.Fatal(err)
+		}
+		if m.Origin.Unknown() == "" || m.Origin.Incarnation() != 0 || m.Origin.Order() != Unordered {
+			t.Errorf("origin %+v, want an unknown one", m.Origin)
+		}
+	}
+}
+
 func TestAMessageMadeFromAnotherStandsForTheSameEntry(t *testing.T) {
 	m := Message{Stream: "s", ID: EntryID{Ms: 2}, EmptyKey: true, Origin: NewOrigin(7, EntryID{Ms: 1}, Ordered)}
 	want := Message{Stream: "s", ID: m.ID, Key: "k", Fields: []Field{{"a", "1"}}, Origin: m.Origin}
@@ -99,6 +117,11 @@ func TestEncodingIsStable(t *testing.T) {
 	const withIncarnation = "0103" + "ac02" + "01" + "ac02" + "0173" + "00" + "02" + "0161" + "023132" + "00" + "01ff"
 	if got := hex.EncodeToString(AppendMessage(nil, read)); got != withIncarnation {
 		t.Errorf("message that was read is encoded as %s, want %s", got, withIncarnation)
+	}
+	read.Origin = UnknownOrigin("NOPERM")
+	withoutOne := "0105" + body[len("0101"):]
+	if got := hex.EncodeToString(AppendMessage(nil, read)); got != withoutOne {
+		t.Errorf("message that was read without an incarnation is encoded as %s, want %s", got, withoutOne)
 	}
 	d := DeadLetter{Message: m, Destination: "out", Reason: "no", Attempts: 3}
 	const letter = "01" + "036f7574" + "026e6f" + "03" + body
@@ -143,7 +166,8 @@ func TestBadMessageIsRefused(t *testing.T) {
 		"00":                                   "version 0; " + update,
 		"02000000000000":                       "version 2; " + update,
 		"01":                                   "flags byte is missing",
-		"0104":                                 "flags 0x4 are not known",
+		"0108":                                 "flags 0x8 are not known",
+		"01060000":                             "the incarnation is marked as known and as not known",
 		"01020101" + "00":                      "the incarnation is marked as known, and 0",
 		"0100":                                 "milliseconds of the ID is not a number in its shortest form, or is cut off",
 		"010080":                               "milliseconds of the ID is not a number in its shortest form, or is cut off",

@@ -21,24 +21,36 @@ const (
 // message was read, beside its Stream and ID. It never changes, and messages
 // share it; the zero pointer stands for a message that was not read.
 //
-// A coder keeps the incarnation and drops the rest on purpose: what has been
-// encoded may have been shuffled, and its order means nothing any more.
+// A coder keeps the incarnation, or that it is not known, and drops the rest on
+// purpose: what has been encoded may have been shuffled, and its order means
+// nothing any more.
 type Origin struct {
 	incarnation uint64
 	start       EntryID
 	order       Order
+	// unknown says why there is no incarnation where there should be one.
+	unknown string
 }
 
-// NewOrigin returns the origin of messages that a reader emits. incarnation
-// tells apart streams that had the same key one after another, 0 meaning that
-// it is not known; start is where the consumer group stood when the job began.
-// Without an incarnation there is no order: IDs could be those of another
-// stream.
+// NewOrigin returns the origin of messages that a reader emits. incarnation,
+// which is not 0, tells apart streams that had the same key one after another;
+// start is where the consumer group stood when the job began.
 func NewOrigin(incarnation uint64, start EntryID, order Order) *Origin {
-	if incarnation == 0 {
-		return nil
+	return &Origin{incarnation: incarnation, start: start, order: order}
+}
+
+// UnknownOrigin returns the origin of messages of a consumer group of which it
+// cannot be told which stream its entries are of: IDs could be those of one that
+// had the same key before. reason says why.
+func UnknownOrigin(reason string) *Origin { return &Origin{unknown: reason} }
+
+// Unknown returns why a message that came from a consumer group has no
+// incarnation; empty: it has one, or there was no group.
+func (o *Origin) Unknown() (reason string) {
+	if o == nil {
+		return ""
 	}
-	return &Origin{incarnation, start, order}
+	return o.unknown
 }
 
 // Incarnation tells apart streams that had the same key one after another. It
@@ -78,6 +90,10 @@ func (o *Origin) Equal(other *Origin) bool {
 // decoded keeps the origins that were decoded last, so that a run of messages
 // from a few streams shares them.
 var decoded [64]atomic.Pointer[Origin]
+
+// decodedUnknown is the origin of a message that was encoded without an
+// incarnation that it should have had. Why is not known any more.
+var decodedUnknown = UnknownOrigin("the user that read it lacks a right on the stream")
 
 // decodedOrigin is the origin of a message that was encoded.
 func decodedOrigin(incarnation uint64) *Origin {

@@ -79,11 +79,17 @@ func (r *reader) mend(ctx context.Context, tr *Tracker, st rdb.State) (after rdb
 		}
 		r.log.WarnContext(ctx, "the group stood beyond the stream's end, and was set back", "stood_at", st.Group.LastDelivered, "at", cure.at)
 	}
+	if cure.replaced && !cure.createGroup {
+		// Before anything is forgotten that would have it done again.
+		if err := r.renewIncarnation(ctx); err != nil {
+			return st, false, err
+		}
+	}
 	if cure.replaced {
 		r.replace(ctx, tr, cure, pos)
 	}
 	if cure.createGroup || cure.replaced {
-		if err := r.learnOrigin(ctx, tr, cure.replaced && !cure.createGroup); err != nil {
+		if err := r.learnOrigin(ctx, tr); err != nil {
 			return st, false, err
 		}
 	}

@@ -2,7 +2,9 @@ package sdf
 
 import (
 	"context"
+	"errors"
 
+	"example.com/beamredis/redisio/internal/rdb"
 	"example.com/beamredis/redisio/message"
 )
 
@@ -12,11 +14,16 @@ type origins struct {
 	ordered, redelivered, unordered *message.Origin
 }
 
-// learnOrigin finds out which incarnation of its stream the reader reads; renew
-// says that the IDs of the stream mean something else from now on, although its
-// group is the same.
-func (r *reader) learnOrigin(ctx context.Context, tr *Tracker, renew bool) error {
-	inc, err := r.client.Incarnation(ctx, r.stream, r.cfg.Group, renew)
+// learnOrigin finds out which incarnation of its stream the reader reads. One
+// that may not know goes on, and its messages say so: it matters to sinks that
+// write every entry once, and to nobody else.
+func (r *reader) learnOrigin(ctx context.Context, tr *Tracker) error {
+	inc, err := r.client.Incarnation(ctx, r.stream, r.cfg.Group, false)
+	if errors.Is(err, rdb.ErrNoIncarnation) {
+		unknown := message.UnknownOrigin(err.Error())
+		r.origin = origins{unknown, unknown, unknown}
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -27,6 +34,17 @@ func (r *reader) learnOrigin(ctx context.Context, tr *Tracker, renew bool) error
 		unordered:   message.NewOrigin(inc, start, message.Unordered),
 	}
 	return nil
+}
+
+// renewIncarnation has the IDs of the stream mean something else from now on,
+// although its group is the same. Where that is refused, the group has no
+// incarnation any more.
+func (r *reader) renewIncarnation(ctx context.Context) error {
+	_, err := r.client.Incarnation(ctx, r.stream, r.cfg.Group, true)
+	if errors.Is(err, rdb.ErrNoIncarnation) {
+		return nil
+	}
+	return err
 }
 
 // origin of the entries of a batch. The direct runner keeps messages as they

@@ -256,7 +256,7 @@ func (r *reader) open(ctx context.Context, tr *Tracker) error {
 	if st, _, err = r.mend(ctx, tr, st); err != nil {
 		return err
 	}
-	if err := r.learnOrigin(ctx, tr, false); err != nil {
+	if err := r.learnOrigin(ctx, tr); err != nil {
 		return err
 	}
 	rest := tr.Restriction()

@@ -68,6 +68,10 @@ type mark struct {
 	// acked is how far the last bundle that wrote here is known to have come.
 	acked   sequence
 	ackedIn int
+	// buried are the outputs after progress that became dead letters in bundle
+	// buriedIn.
+	buried   []gap
+	buriedIn int
 }
 
 // mostMarks bounds the memory where destinations are without number. What is
@@ -131,7 +135,7 @@ func (w *onceWriter) write(ctx context.Context, entries []entry) []error {
 				calls = append(calls, c)
 			}
 		}
-		w.send(ctx, calls)
+		w.send(ctx, calls, entries)
 		shares = unfinished(shares)
 	}
 	return w.errs
@@ -152,6 +156,11 @@ func (w *onceWriter) refuse(ctx context.Context, entries []entry) {
 	}
 	copy(w.errs, w.adder.Faults(ctx, w.adds))
 	clear(w.adds) // lets go of the elements' memory
+	for i, err := range w.errs {
+		if isFault(err) {
+			w.isBuried(&entries[i], false)
+		}
+	}
 }
 
 // sharesOf divides the entries that have no error yet.
@@ -183,7 +192,7 @@ func unfinished(shares []*share) []*share {
 	return left
 }
 
-func (w *onceWriter) send(ctx context.Context, calls []*onceCall) {
+func (w *onceWriter) send(ctx context.Context, calls []*onceCall, entries []entry) {
 	if len(calls) == 0 {
 		return
 	}
@@ -193,12 +202,12 @@ func (w *onceWriter) send(ctx context.Context, calls []*onceCall) {
 	}
 	replies := w.adder.Write(ctx, batches)
 	for i, c := range calls {
-		w.settle(c, &replies[i])
+		w.settle(c, entries, &replies[i])
 	}
 }
 
 // settle takes what became of a call.
-func (w *onceWriter) settle(c *onceCall, reply *rdb.OnceReply) {
+func (w *onceWriter) settle(c *onceCall, entries []entry, reply *rdb.OnceReply) {
 	switch {
 	case reply.Stale != nil:
 		c.share.stale++
@@ -207,10 +216,10 @@ func (w *onceWriter) settle(c *onceCall, reply *rdb.OnceReply) {
 			err = errRivals
 		}
 		if err != nil {
-			w.fail(c, err, -1)
+			w.fail(c, entries, err, -1)
 		}
 	case reply.Err != nil:
-		w.fail(c, reply.Err, reply.At)
+		w.fail(c, entries, reply.Err, reply.At)
 	default:
 		w.done(c, reply)
 	}
@@ -237,7 +246,7 @@ func (w *onceWriter) learn(c *onceCall, contents []map[string]string) error {
 
 // fail gives up what is left of a share for now. at is the entry of the call
 // that is to blame, -1 for none.
-func (w *onceWriter) fail(c *onceCall, err error, at int) {
+func (w *onceWriter) fail(c *onceCall, entries []entry, err error, at int) {
 	rest := err
 	if at >= 0 && !rdb.IsWrongType(err) { // a key of another type refuses them all
 		rest = &rdb.AbortError{Cause: err}
@@ -247,6 +256,11 @@ func (w *onceWriter) fail(c *onceCall, err error, at int) {
 	}
 	if at >= 0 && at < len(c.taken) {
 		w.errs[c.taken[at]] = err
+	}
+	for _, i := range c.share.left {
+		if isFault(w.errs[i]) {
+			w.isBuried(&entries[i], isFault(rest))
+		}
 	}
 	c.share.left = nil
 }

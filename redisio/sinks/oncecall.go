@@ -34,7 +34,9 @@ func (u *markUse) commit(bundle int, version string) {
 	if !u.moves {
 		return
 	}
-	m.progress.advance(u.start, u.next)
+	gaps := u.gapsAt(bundle)
+	_, m.buried = m.buriedBefore(u.next, bundle)
+	m.progress.advance(u.start, u.next, gaps)
 	m.progress.version = version
 	if u.next != emptySpan(u.start) {
 		m.acked, m.ackedIn = u.next, bundle
@@ -93,7 +95,7 @@ func (w *onceWriter) decide(c *onceCall, uses map[*mark]*markUse, e *entry) (mem
 	switch {
 	case e.place.member != "":
 		return e.place.member, true
-	case p.foreign(u.start, e.place.seq.id):
+	case p.foreign(u.start, e.place.seq.id), e.place.seq.compare(u.next) <= 0: // in a gap
 		return e.place.of.member(e.place.seq), true
 	}
 	u.next, u.moves = e.place.seq, true
@@ -131,7 +133,7 @@ func (w *onceWriter) complete(c *onceCall) bool {
 		return false
 	}
 	for _, u := range c.marks {
-		c.batch.Marks = append(c.batch.Marks, u.rdb())
+		c.batch.Marks = append(c.batch.Marks, u.rdb(w.bundle))
 	}
 	b := &c.batch
 	b.Stream = c.share.stream
@@ -143,13 +145,13 @@ func (w *onceWriter) complete(c *onceCall) bool {
 	return true
 }
 
-func (u *markUse) rdb() rdb.Mark {
+func (u *markUse) rdb(bundle int) rdb.Mark {
 	p := &u.mark.progress
 	m := rdb.Mark{Key: u.mark.key, Version: p.version}
 	if !u.moves {
 		return m
 	}
-	m.Next, m.Field, m.Value = newVersion(), u.start.String(), u.next.text()
+	m.Next, m.Field, m.Value = newVersion(), u.start.String(), spanText(u.next, u.gapsAt(bundle))
 	_, known := p.find(u.start)
 	if surplus, full := p.surplus(); full && !known {
 		m.Drop = surplus.String()

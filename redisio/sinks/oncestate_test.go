@@ -84,7 +84,7 @@ func TestProgressKeepsTheLatestJobs(t *testing.T) {
 		if want := start >= mostSpans; full != want || full && surplus != (message.EntryID{Ms: 10 * (start - mostSpans)}) {
 			t.Fatalf("job %d: surplus %v, %v", start, surplus, full)
 		}
-		p.advance(id, sequence{id: message.EntryID{Ms: id.Ms + 5}})
+		p.advance(id, sequence{id: message.EntryID{Ms: id.Ms + 5}}, nil)
 	}
 	for ms, want := range map[uint64]bool{95: false, 101: true, 105: true, 106: false, 735: true, 730: false} {
 		if got := p.covers(sequence{id: message.EntryID{Ms: ms}}); got != want {
@@ -94,7 +94,7 @@ func TestProgressKeepsTheLatestJobs(t *testing.T) {
 }
 
 func TestAMarkOfAnotherReleaseIsRefused(t *testing.T) {
-	for _, fields := range []map[string]string{{"v": "1", "x": "1-0:0"}, {"v": "1", "1-0": "x"}, {"v": "1", "1-0": "1-0:x"}} {
+	for _, fields := range []map[string]string{{"v": "1", "x": "1-0:0"}, {"v": "1", "1-0": "x"}, {"v": "1", "1-0": "1-0:x"}, {"v": "1", "1-0": "1-0:1 x"}, {"v": "1", "1-0": "1-0:1 1-0:0~"}} {
 		if _, err := parseProgress(fields, "v"); err == nil || !strings.Contains(err.Error(), "another release") {
 			t.Errorf("%v: error %v", fields, err)
 		}

@@ -12,7 +12,7 @@ import (
 // progress is what a destination has of one source: for each job, told apart by
 // where the group stood when it began, how far its outputs in order were
 // written. Everything after a span's start and up to its last is in the
-// destination.
+// destination, except for what is in a gap: there the window decides.
 type progress struct {
 	version string
 	spans   []span // by start
@@ -21,6 +21,7 @@ type progress struct {
 type span struct {
 	start message.EntryID
 	last  sequence
+	gaps  []gap
 }
 
 // mostSpans bounds a progress. The oldest span goes first: entries that are
@@ -34,7 +35,7 @@ func emptySpan(start message.EntryID) sequence { return sequence{start, math.Max
 // covers reports whether the output of s is in the destination.
 func (p *progress) covers(s sequence) bool {
 	for _, sp := range p.spans {
-		if sp.start.Less(s.id) && s.compare(sp.last) <= 0 {
+		if sp.start.Less(s.id) && s.compare(sp.last) <= 0 && !within(sp.gaps, s) {
 			return true
 		}
 	}
@@ -65,16 +66,24 @@ func (p *progress) find(start message.EntryID) (int, bool) {
 	return slices.BinarySearchFunc(p.spans, start, func(sp span, start message.EntryID) int { return sp.start.Compare(start) })
 }
 
+// gaps returns those of the job of start.
+func (p *progress) gaps(start message.EntryID) []gap {
+	if i, ok := p.find(start); ok {
+		return p.spans[i].gaps
+	}
+	return nil
+}
+
 // advance moves the job of start on to last. Where that makes one span too
 // many, the one of surplus goes.
-func (p *progress) advance(start message.EntryID, last sequence) {
+func (p *progress) advance(start message.EntryID, last sequence, gaps []gap) {
 	i, ok := p.find(start)
 	if ok {
-		p.spans[i].last = last
+		p.spans[i].last, p.spans[i].gaps = last, gaps
 		return
 	}
 	surplus, full := p.surplus()
-	p.spans = slices.Insert(p.spans, i, span{start, last})
+	p.spans = slices.Insert(p.spans, i, span{start, last, gaps})
 	if full {
 		p.spans = slices.DeleteFunc(p.spans, func(sp span) bool { return sp.start == surplus })
 	}
@@ -97,11 +106,11 @@ func parseProgress(fields map[string]string, versionField string) (progress, err
 			continue
 		}
 		start, err := message.ParseEntryID(name)
-		last, lastErr := parseSequence(text)
-		if err = errors.Join(err, lastErr); err != nil {
+		last, gaps, textErr := parseSpan(text)
+		if err = errors.Join(err, textErr); err != nil {
 			return progress{}, fmt.Errorf("the state of idempotent writing cannot be read (field %q: %q): was it written by another release? %w", name, text, err)
 		}
-		p.spans = append(p.spans, span{start, last})
+		p.spans = append(p.spans, span{start, last, gaps})
 	}
 	slices.SortFunc(p.spans, func(a, b span) int { return a.start.Compare(b.start) })
 	return p, nil

@@ -81,6 +81,10 @@ func (q *sequencer) place(m *message.Message) (place, error) {
 	case message.Redelivered:
 		return q.redelivered(m)
 	}
+	if why := m.Origin.Unknown(); why != "" {
+		return place{}, fmt.Errorf("entry %s of %s may have been written before, or be that of another stream which had this key: %s; "+
+			"grant the user that reads what docs/security.md lists for Read, or give messages a key with WithIdempotenceKey", m.ID, m.Stream, why)
+	}
 	if m.Stream == "" {
 		return place{}, errNoIdentity
 	}

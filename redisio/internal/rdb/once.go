@@ -86,7 +86,8 @@ const VersionField = "v"
 // lacks the permission: then the batch is in the stream, and known to be. Redis
 // checks its memory before a script's first write only, so a refusal after it
 // is the entry's own fault, or that of the user's permissions; what was added
-// before it is removed again.
+// before it is removed again. So whatever is only asked is asked before: that
+// members may be looked up is tried with one that never is.
 var addOnce = newScript(`
 local stream, window, before = KEYS[1], KEYS[2], KEYS[3]
 local trims = tonumber(ARGV[4])
@@ -100,6 +101,7 @@ for i = 1, marks do
 end
 local added, members, ids, repeated, entry, looked = {}, {}, {}, 0, 0, false
 local older = try('EXISTS', before) == 1
+if older then try('SISMEMBER', before, '') end
 local function refuse(i, text)
   for j = 1, #added do try('XDEL', stream, added[j]) end
   for j = 1, #members do try('SREM', window, members[j]) end

@@ -57,6 +57,43 @@ func TestARefusedBatchLeavesNothing(t *testing.T) {
 	}
 }
 
+// TestAWindowThatCannotBeAskedHasNothingWritten: the entry in order, which comes
+// first, would be added with every repetition.
+func TestAWindowThatCannotBeAskedHasNothingWritten(t *testing.T) {
+	mixed := func(n string) OnceBatch {
+		b := onceBatch("", "member "+n)
+		b.Marks = []Mark{{Key: CompanionKey("s", "m"+n), Next: "1", Field: "0-0", Value: "5-0:0"}}
+		return b
+	}
+	for name, spoil := range map[string]func(*redistest.Server){
+		"no permission": func(s *redistest.Server) { allow(t, s, "-sismember") },
+		"another type": func(s *redistest.Server) {
+			if err := s.Client().Set(t.Context(), mixed("").PrevWindow, "x", 0).Err(); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := redistest.Start(t)
+			c := openOn(t, server)
+			full := mixed("1")
+			full.WindowSize = 1 // so that it becomes the window before
+			if got := writeOnce(t, c, full); got.Err != nil {
+				t.Fatal(got.Err)
+			}
+			spoil(server)
+			for range 2 {
+				if got := writeOnce(t, c, mixed("2")); got.Err == nil || Classify(got.Err) != Fatal {
+					t.Errorf("reply %+v, want a fatal error", got)
+				}
+			}
+			if n := server.Client().XLen(t.Context(), "s").Val(); n != 2 {
+				t.Errorf("the stream has %d entries, want those 2 that were written", n)
+			}
+		})
+	}
+}
+
 func TestABatchDecidedOnOtherContentsIsNotWritten(t *testing.T) {
 	server := redistest.Start(t)
 	c := openOn(t, server)
@@ -127,63 +164,6 @@ func TestAForeignKeyAmongTheCompanionsIsFatal(t *testing.T) {
 	got := writeOnce(t, openOn(t, server), b)
 	if got.Err == nil || Classify(got.Err) != Fatal {
 		t.Errorf("error %v, want a fatal one", got.Err)
-	}
-}
-
-// TestAnIncarnationLivesAsLongAsItsGroup: it goes with the group and with the
-// stream, and stays when another client asks.
-func TestAnIncarnationLivesAsLongAsItsGroup(t *testing.T) {
-	server := redistest.Start(t)
-	c := openOn(t, server)
-	ask := func(renew bool) uint64 {
-		t.Helper()
-		if _, err := c.CreateGroup(t.Context(), "s", "g", "0"); err != nil {
-			t.Fatal(err)
-		}
-		n, err := c.Incarnation(t.Context(), "s", "g", renew)
-		if err != nil || n == 0 {
-			t.Fatalf("incarnation %d, error %v", n, err)
-		}
-		return n
-	}
-	first := ask(false)
-	if again := ask(false); again != first {
-		t.Errorf("incarnation %d, then %d", first, again)
-	}
-	seen := map[uint64]string{first: "at first"}
-	for name, change := range map[string]func() uint64{
-		"the group was destroyed": func() uint64 { server.Client().XGroupDestroy(t.Context(), "s", "g"); return ask(false) },
-		"the stream was deleted":  func() uint64 { server.Client().Del(t.Context(), "s"); return ask(false) },
-		"renewed":                 func() uint64 { return ask(true) },
-	} {
-		n := change()
-		if before, ok := seen[n]; ok {
-			t.Errorf("%s: incarnation is still that of: %s", name, before)
-		}
-		seen[n] = name
-	}
-	if consumers := server.Client().XInfoConsumers(t.Context(), "s", "g").Val(); len(consumers) != 1 {
-		t.Errorf("the group has %d consumers, want the mark alone", len(consumers))
-	}
-}
-
-func TestWithoutPermissionThereIsNoIncarnation(t *testing.T) {
-	server := redistest.Start(t)
-	c := openOn(t, server)
-	if _, err := c.CreateGroup(t.Context(), "s", "g", "0"); err != nil {
-		t.Fatal(err)
-	}
-	if err := server.Client().Do(t.Context(), "ACL", "SETUSER", "default", "-eval", "-evalsha").Err(); err != nil {
-		t.Fatal(err)
-	}
-	if n, err := c.Incarnation(t.Context(), "s", "g", false); n != 0 || err != nil {
-		t.Errorf("incarnation %d, error %v; want none", n, err)
-	}
-}
-
-func TestAMissingGroupHasNoIncarnation(t *testing.T) {
-	if n, err := openOn(t, redistest.Start(t)).Incarnation(t.Context(), "s", "g", false); n != 0 || err == nil {
-		t.Errorf("incarnation %d, error %v; want an error", n, err)
 	}
 }
 

@@ -29,6 +29,8 @@ type delivery[T any] struct {
 	// explain turns an error of the way to the server into one that helps.
 	explain  func(error) error
 	deadline time.Duration
+	// waits returns those before one more try of a batch.
+	waits func() backoff.BackOff
 	// lose hears of the items that a bundle fails with; nil: nobody does.
 	lose func(items []T, attempts int, err error)
 	// flushes observes batches; nil: nobody does.
@@ -48,25 +50,10 @@ func newDelivery[T any](to conn.Config, batch BatchOptions, where telemetry.Wher
 	return &delivery[T]{
 		explain:  func(err error) error { return rdb.Explain(err, to.WithDefaults().Addr) },
 		deadline: batch.WithDefaults().Deadline,
+		waits:    func() backoff.BackOff { return rdb.RetryWaits(to) },
 		now:      time.Now,
 		sleep:    sleepContext,
 		flushes:  &flushes{where: where},
-	}
-}
-
-// Retries wait 10 ms at first and 1 s at most, each half as long or one and a
-// half times as long, so that the workers of a job do not return in step.
-const (
-	firstRetry = 10 * time.Millisecond
-	lastRetry  = time.Second
-)
-
-func newRetryWaits() *backoff.ExponentialBackOff {
-	return &backoff.ExponentialBackOff{
-		InitialInterval:     firstRetry,
-		RandomizationFactor: 0.5,
-		Multiplier:          2,
-		MaxInterval:         lastRetry,
 	}
 }
 
@@ -100,7 +87,7 @@ func (d *delivery[T]) run(ctx context.Context, items []T) error {
 	defer func() { d.flushes.observe(bundle, d.now().Sub(start), size) }()
 	ctx, cancel := context.WithDeadline(bundle, start.Add(d.deadline))
 	defer cancel()
-	waits := newRetryWaits()
+	waits := d.waits()
 	for attempts := 1; ; attempts++ {
 		d.attempt = attempts
 		before := len(items)

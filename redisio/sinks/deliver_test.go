@@ -10,7 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/google/go-cmp/cmp"
+
+	"example.com/beamredis/redisio/conn"
+	"example.com/beamredis/redisio/internal/rdb"
+	"example.com/beamredis/redisio/internal/telemetry"
 )
 
 // serverSays is an error reply.
@@ -53,6 +58,7 @@ func (s *scripted) delivery() *delivery[string] {
 		destination: func(item string) string { return "home of " + item },
 		explain:     func(err error) error { return err },
 		deadline:    time.Minute,
+		waits:       func() backoff.BackOff { return rdb.RetryWaits(conn.Config{}) },
 		now:         func() time.Time { return s.clock },
 		sleep: func(ctx context.Context, d time.Duration) error {
 			s.clock = s.clock.Add(d) // the context's own clock is the real one
@@ -163,5 +169,24 @@ func TestDeliveryEndsWithTheBundle(t *testing.T) {
 	err := d.run(ctx, []string{"a"})
 	if !errors.Is(err, context.Canceled) || !errors.Is(err, outOfMemory) {
 		t.Errorf("error %v, want both the cancellation and the cause", err)
+	}
+}
+
+func TestABatchWaitsAsTheConnectionSays(t *testing.T) {
+	const first, last, tries = 100 * time.Millisecond, 300 * time.Millisecond, 8
+	s := &scripted{answers: slices.Repeat([]map[string]error{{"a": outOfMemory}}, tries), clock: time.Now()}
+	d := s.delivery()
+	d.waits = newDelivery[string](conn.Config{RetryMin: first, RetryMax: last}, BatchOptions{}, telemetry.Of{}.Where()).waits
+	var waits []time.Duration
+	d.sleep = func(_ context.Context, wait time.Duration) error {
+		waits = append(waits, wait)
+		return nil
+	}
+	if err := d.run(t.Context(), []string{"a"}); err != nil || len(waits) != tries {
+		t.Fatalf("%d waits, %v", len(waits), err)
+	}
+	near := func(got, want time.Duration) bool { return got >= want/2 && got <= want*3/2 }
+	if !near(waits[0], first) || !near(waits[tries-1], last) {
+		t.Errorf("waits %v, want from %v to %v, give or take half", waits, first, last)
 	}
 }

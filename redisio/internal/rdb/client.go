@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"example.com/beamredis/redisio/conn"
+	"example.com/beamredis/redisio/internal/logs"
 )
 
 // Client speaks to one Redis deployment. It is safe for concurrent use and
@@ -71,9 +71,11 @@ func (c *Client) replace(before *connections) {
 		return
 	}
 	conns := connect(c.cfg, c.replace)
-	if c.conns.Store(conns); conns.useless {
-		c.conns.Store(nil) // it has made no connection, and never will
+	if conns.useless { // those of before go on meanwhile
+		time.AfterFunc(renewAtMost, func() { c.replace(before) })
+		return
 	}
+	c.conns.Store(conns)
 	c.closeLater(before)
 }
 
@@ -86,7 +88,7 @@ func (c *Client) closeLater(conns *connections) {
 const longestBlock = 10 * time.Second
 
 func (c *Client) longestCommand() time.Duration {
-	return max(longestBlock, time.Duration(c.waits.Load())) + c.cfg.DialTimeout + c.cfg.WriteTimeout + c.cfg.ReadTimeout
+	return longestBlock + time.Duration(c.waits.Load()) + c.cfg.DialTimeout + c.cfg.WriteTimeout + c.cfg.ReadTimeout
 }
 
 // willWait has connections stay for as long as a WAIT takes at most.
@@ -106,7 +108,7 @@ func (c *Client) closeIfUnused(after time.Duration) {
 		return // closed meanwhile; whoever makes them looks after them
 	}
 	// A WAIT may take longer than connections are kept for.
-	if left := max(after, time.Duration(c.waits.Load())) - time.Since(time.Unix(0, c.used.Load())); left > 0 {
+	if left := after + time.Duration(c.waits.Load()) - time.Since(time.Unix(0, c.used.Load())); left > 0 {
 		time.AfterFunc(left, func() { c.closeIfUnused(after) })
 		return
 	}
@@ -196,11 +198,9 @@ func (c *Client) explain(err error) error {
 type debugLogger struct{}
 
 func (debugLogger) Printf(ctx context.Context, format string, v ...any) {
-	if slog.Default().Enabled(ctx, slog.LevelDebug) {
-		// A server that does not know AUTH repeats the password behind the note.
-		line, _, _ := strings.Cut(fmt.Sprintf(format, v...), argumentsNote)
-		slog.DebugContext(ctx, line, "component", "go-redis")
-	}
+	// A server that does not know AUTH repeats the password behind the note.
+	line, _, _ := strings.Cut(fmt.Sprintf(format, v...), argumentsNote)
+	logs.Log.DebugContext(ctx, line, "component", "go-redis")
 }
 
 func init() { redis.SetLogger(debugLogger{}) }

@@ -1,8 +1,6 @@
 package rdb
 
 import (
-	"bytes"
-	"log/slog"
 	"os"
 	"strings"
 	"testing"
@@ -124,40 +122,4 @@ func TestRotatedPasswordIsUsedByTheNextConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	pollUntil(t, "the rotated password is accepted", func() bool { return c.Ping(t.Context()) == nil })
-}
-
-func TestSecretStaysOutOfErrorsAndLogs(t *testing.T) {
-	var log bytes.Buffer
-	previous := slog.Default()
-	slog.SetDefault(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
-	defer slog.SetDefault(previous)
-	const secret = "s3cr3t"
-	for name, opt := range map[string]redistest.Option{
-		"wrong password":         redistest.Password("other"),
-		"login commands renamed": redistest.Args("--rename-command", "AUTH", "", "--rename-command", "HELLO", ""),
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := redistest.Start(t, opt)
-			cfg := s.Config()
-			cfg.PasswordFile, cfg.Password, cfg.PasswordMayTravel = "", secret, true
-			c, err := Open(cfg)
-			if err != nil {
-				t.Fatal(err)
-			}
-			pipe := c.raw().Pipeline()
-			queued := pipe.Ping(t.Context())
-			_, pipeErr := pipe.Exec(t.Context())
-			for _, err := range []error{c.raw().Ping(t.Context()).Err(), c.Ping(t.Context()), pipeErr, queued.Err()} {
-				if err == nil || strings.Contains(err.Error(), secret) || Classify(err) != Fatal {
-					t.Errorf("error %v, want a fatal one without the password", err)
-				}
-			}
-			if strings.Contains(c.String(), secret) {
-				t.Errorf("the client prints the password: %v", c)
-			}
-		})
-	}
-	if strings.Contains(log.String(), secret) {
-		t.Errorf("the log holds the password:\n%s", &log)
-	}
 }

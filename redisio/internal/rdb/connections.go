@@ -1,9 +1,7 @@
 package rdb
 
 import (
-	"context"
 	"errors"
-	"strings"
 	"sync"
 
 	"github.com/redis/go-redis/v9"
@@ -76,36 +74,4 @@ func (s *strays) closeAll() error {
 		delete(s.nodes, addr)
 	}
 	return errors.Join(errs...)
-}
-
-// refusedBySentinels has a client replaced whose password the sentinels refuse:
-// go-redis takes it once, and it may be another one by now.
-type refusedBySentinels struct{ replace func() }
-
-var _ redis.Hook = refusedBySentinels{}
-
-// DialHook changes nothing.
-func (refusedBySentinels) DialHook(next redis.DialHook) redis.DialHook { return next }
-
-// ProcessHook looks at the error of a single command.
-func (r refusedBySentinels) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, cmd redis.Cmder) error { return r.look(next(ctx, cmd)) }
-}
-
-// ProcessPipelineHook looks at that of a pipeline.
-func (r refusedBySentinels) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, cmds []redis.Cmder) error { return r.look(next(ctx, cmds)) }
-}
-
-// noSentinel begins go-redis' error where none of them answers well.
-const noSentinel = "redis: all sentinels specified in configuration are unreachable"
-
-func (r refusedBySentinels) look(err error) error {
-	if err == nil {
-		return nil
-	}
-	if text := err.Error(); strings.HasPrefix(text, noSentinel) && (strings.Contains(text, "WRONGPASS") || strings.Contains(text, "NOAUTH")) {
-		r.replace()
-	}
-	return err
 }

@@ -3,7 +3,6 @@ package rdb
 import (
 	"context"
 	"errors"
-	"net"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -49,24 +48,23 @@ func connect(cfg conn.Config, replace func(*connections)) *connections {
 // connectBySentinels makes a client of the primary, or of replicas where opts
 // say so.
 func connectBySentinels(cfg conn.Config, opts *redis.UniversalOptions, replace func(*connections)) *connections {
-	c := &connections{}
-	if cfg.Credentials != "" {
-		// go-redis 9.23 has connections log in again for single servers and
-		// clusters only; its client for sentinels panics.
-		s := newSuccession(cfg, func() { replace(c) })
-		opts.CredentialsProviderContext, c.end = s.credentials, s.stop
-		opts.StreamingCredentialsProvider = nil
-	}
 	failover := opts.Failover()
 	failover.ReplicaOnly = opts.ReadOnly
 	var err error
 	if failover.SentinelUsername, failover.SentinelPassword, err = cfg.ResolveSentinel(); err != nil {
-		c.useless = true
-		failover.Dialer = func(context.Context, string, string) (net.Conn, error) { return nil, err }
+		return refusing(err)
+	}
+	c := &connections{}
+	again := func() { replace(c) }
+	if cfg.Credentials != "" {
+		// go-redis 9.23 has connections log in again for single servers and
+		// clusters only; its client for sentinels panics.
+		s := newSuccession(cfg, again)
+		failover.CredentialsProviderContext, c.end = s.credentials, s.stop
+		failover.StreamingCredentialsProvider = nil
 	}
 	server := redis.NewFailoverClient(failover)
-	server.AddHook(honestErrors{})
-	server.AddHook(refusedBySentinels{func() { replace(c) }})
+	server.AddHook(honestErrors{sentinels: &sentinelSecret{cfg, failover.SentinelPassword, again}})
 	server.AddHook(rawErrors{})
 	c.UniversalClient = server
 	return c

@@ -200,6 +200,7 @@ var brokenConnection = []error{
 	// That of a node which has left the cluster: go-redis closes it a minute later,
 	// whoever uses it.
 	redis.ErrClosed,
+	errRenewed,
 }
 
 // reply returns the server's error reply in err, if there is one.

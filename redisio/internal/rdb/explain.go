@@ -85,7 +85,7 @@ func explainDeployment(err error) string {
 		return whyCluster
 	case strings.Contains(text, "cluster support disabled"):
 		return "the server is no cluster; use redis:// or rediss://"
-	case strings.Contains(text, "all sentinels specified in configuration are unreachable"):
+	case strings.Contains(text, noSentinel):
 		return explainSentinels(err)
 	case strings.Contains(text, "unknown command 'sentinel'"):
 		return whyNoSentinel

@@ -21,7 +21,12 @@ import (
 //     it is the same as elsewhere.
 //   - MOVED and ASK, to a client that is not a cluster's, pass with no time: the
 //     configuration is at fault. Here they become a [ClusterError].
-type honestErrors struct{ cluster bool }
+//   - Sentinels refuse a password that was good when the client was made. Here the
+//     client is replaced, and the error is one that passes.
+type honestErrors struct {
+	cluster   bool
+	sentinels *sentinelSecret // nil: there are none
+}
 
 var _ redis.Hook = honestErrors{}
 
@@ -81,6 +86,11 @@ func (h honestErrors) mendCommands(cmds []redis.Cmder, err error) error {
 
 // mend returns what is to be in the place of err, or nil if it can stay.
 func (h honestErrors) mend(err error) error {
+	if h.sentinels != nil {
+		if renewed := h.sentinels.renew(err); renewed != nil {
+			return renewed
+		}
+	}
 	if _, redirected := redirectOf(err); redirected && !h.cluster {
 		return &ClusterError{err}
 	}

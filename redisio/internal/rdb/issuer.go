@@ -18,9 +18,9 @@ const (
 	// replaced, so that there is time to try again before they expire.
 	renewAfter = 0.8
 	// renewAgain is the least time between two attempts at new credentials. After
-	// attempts that fail it doubles, up to renewAtLeast.
-	renewAgain   = time.Second
-	renewAtLeast = 30 * time.Second
+	// attempts that fail it doubles, up to renewAtMost.
+	renewAgain  = time.Second
+	renewAtMost = 30 * time.Second
 )
 
 // issuer hands out registered credentials to the connections of one client. Open
@@ -32,6 +32,7 @@ type issuer struct {
 	mu        sync.Mutex
 	listeners map[auth.CredentialsListener]struct{}
 	renewal   *time.Timer // while there are listeners and something expires
+	expires   time.Time   // what the renewal has to come before
 	again     time.Duration
 }
 
@@ -81,8 +82,21 @@ func (i *issuer) schedule(expires time.Time) {
 	if i.renewal != nil || expires.IsZero() {
 		return
 	}
+	i.expires = expires
 	wait := time.Duration(renewAfter * float64(time.Until(expires)))
 	i.renewal = time.AfterFunc(max(wait, renewAgain), i.renew)
+}
+
+// longer is the wait after one more failure.
+func longer(again time.Duration) time.Duration { return min(max(2*again, renewAgain), renewAtMost) }
+
+// waitToRenew is the wait after a failure, which never passes the end of
+// credentials that are good for some time left.
+func waitToRenew(again, left time.Duration) time.Duration {
+	if left <= 0 {
+		return again
+	}
+	return max(renewAgain, min(again, left/2))
 }
 
 // renew fetches new credentials and has every connection log in with them.
@@ -95,10 +109,11 @@ func (i *issuer) renew() {
 	}
 	i.renewal = nil
 	if err != nil {
-		i.again = min(max(2*i.again, renewAgain), renewAtLeast)
-		i.renewal = time.AfterFunc(i.again, i.renew)
+		i.again = longer(i.again)
+		wait := waitToRenew(i.again, time.Until(i.expires))
+		i.renewal = time.AfterFunc(wait, i.renew)
 		i.mu.Unlock()
-		logs.Log.With("credentials", i.name).Warn("credentials could not be renewed, will try again", "error", err)
+		logs.Log.With("credentials", i.name).Warn("credentials could not be renewed, and will be tried again", "in", wait.Round(time.Millisecond), "error", err)
 		return
 	}
 	i.again = 0

@@ -3,6 +3,7 @@ package rdb
 import (
 	"context"
 	"fmt"
+	"net"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -82,18 +83,18 @@ func redirectOf(err error) (r redirect, ok bool) {
 }
 
 // connTo returns a connection to the node that has key, or to the one that to
-// names. Close gives it back.
-func (c *Client) connTo(ctx context.Context, key string, to redirect) (*redis.Conn, error) {
+// names, and the node's address. Close gives it back.
+func (c *Client) connTo(ctx context.Context, key string, to redirect) (conn *redis.Conn, addr string, err error) {
 	node, err := c.node(ctx, key)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if to.addr != "" && to.addr != node.Options().Addr {
 		if node, err = c.nodeAt(ctx, to.addr); err != nil {
-			return nil, err
+			return nil, "", err
 		}
 	}
-	return node.Conn(), nil
+	return node.Conn(), node.Options().Addr, nil
 }
 
 // nodeAt returns the client of the primary at addr, which the cluster's map may
@@ -119,4 +120,24 @@ func (c *Client) nodeAt(ctx context.Context, addr string) (node *redis.Client, e
 		}
 		return c.connections().strays.at(addr, c.cfg), nil
 	}
+}
+
+// addrFrom is the address that a redirection by the node at from names. As
+// go-redis has it, an IPv6 address comes without brackets, no host means that of
+// the node itself, and so does one that counts on the node's machine only.
+func addrFrom(from, to string) string {
+	colon := strings.LastIndexByte(to, ':')
+	if colon < 0 {
+		return to
+	}
+	host, port := strings.Trim(to[:colon], "[]"), to[colon+1:]
+	if own, _, err := net.SplitHostPort(from); err == nil && (host == "" || isLoopback(host) && !isLoopback(own)) {
+		host = own
+	}
+	return net.JoinHostPort(host, port)
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

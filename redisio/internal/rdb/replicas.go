@@ -52,7 +52,7 @@ func (c *Client) durably(ctx context.Context, key string, r Replicas, write func
 
 func (c *Client) writeDurably(ctx context.Context, key string, to redirect, r Replicas, write func(pipelines) error) (next redirect, moved bool, err error) {
 	c.willWait(r.Timeout)
-	conn, err := c.connTo(ctx, key, to)
+	conn, from, err := c.connTo(ctx, key, to)
 	if err != nil {
 		return redirect{}, false, err
 	}
@@ -62,6 +62,7 @@ func (c *Client) writeDurably(ctx context.Context, key string, to redirect, r Re
 		on = asking{conn, ctx}
 	}
 	if next, moved = redirectOf(write(on)); moved && c.IsCluster() {
+		next.addr = addrFrom(from, next.addr)
 		return next, true, nil
 	}
 	got, err := conn.Wait(ctx, r.Count, r.Timeout).Result()

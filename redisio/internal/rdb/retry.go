@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+
+	"example.com/beamredis/redisio/conn"
 )
 
 // RetryPolicy says how long and how often [Retry] tries. Zero fields mean the
@@ -38,7 +40,7 @@ var errRetryDeadline = errors.New("retry deadline")
 
 // Retry is [Retry] with the bounds of the client's configuration.
 func (c *Client) Retry(ctx context.Context, op func(context.Context) error) error {
-	return Retry(ctx, RetryPolicy{Deadline: c.cfg.RetryTimeout, Initial: c.cfg.RetryMin, Max: c.cfg.RetryMax}, op)
+	return c.RetryFor(ctx, c.cfg.RetryTimeout, op)
 }
 
 // RetryFor is [Client.Retry] with another bound of all tries together.
@@ -117,9 +119,16 @@ func (a *attempts) gaveUp(ctx context.Context) error {
 
 func (p RetryPolicy) withDefaults() RetryPolicy {
 	p.Deadline = cmp.Or(p.Deadline, defaultRetryDeadline)
-	p.Initial = cmp.Or(p.Initial, defaultRetryInitial)
-	p.Max = cmp.Or(p.Max, defaultRetryMax)
+	// Where one bound of the waits is given, the other's default gives way.
+	p.Initial = cmp.Or(p.Initial, min(defaultRetryInitial, cmp.Or(p.Max, defaultRetryMax)))
+	p.Max = cmp.Or(p.Max, max(defaultRetryMax, p.Initial))
 	return p
+}
+
+// RetryWaits are the waits of [Client.Retry] under cfg, for whoever tries again by
+// other rules.
+func RetryWaits(cfg conn.Config) backoff.BackOff {
+	return RetryPolicy{Initial: cfg.RetryMin, Max: cfg.RetryMax}.withDefaults().backOff()
 }
 
 func (p RetryPolicy) backOff() backoff.BackOff {

@@ -121,3 +121,15 @@ func TestTheDocsNameTheDefaultsOfRetries(t *testing.T) {
 		}
 	}
 }
+
+func TestOneBoundOfTheWaitsMovesTheDefaultOfTheOther(t *testing.T) {
+	for _, tc := range []struct{ given, want RetryPolicy }{
+		{RetryPolicy{Initial: 5 * time.Second}, RetryPolicy{Initial: 5 * time.Second, Max: 5 * time.Second}},
+		{RetryPolicy{Max: 5 * time.Millisecond}, RetryPolicy{Initial: 5 * time.Millisecond, Max: 5 * time.Millisecond}},
+		{RetryPolicy{Initial: time.Millisecond}, RetryPolicy{Initial: time.Millisecond, Max: defaultRetryMax}},
+	} {
+		if got := tc.given.withDefaults(); got.Initial != tc.want.Initial || got.Max != tc.want.Max {
+			t.Errorf("%v to %v, want %v to %v", got.Initial, got.Max, tc.want.Initial, tc.want.Max)
+		}
+	}
+}

@@ -2,7 +2,7 @@ package rdb
 
 import (
 	"context"
-	"sync"
+	"sync/atomic"
 
 	"github.com/redis/go-redis/v9/auth"
 
@@ -16,10 +16,8 @@ type succession struct {
 	// replace has new connections made by a new client, with a succession of its
 	// own.
 	replace func()
-
-	mu   sync.Mutex
-	end  auth.UnsubscribeFunc // nil: not subscribed
-	over bool
+	// over: the connections are replaced, or closed, and nothing is renewed.
+	over atomic.Bool
 }
 
 var _ auth.CredentialsListener = (*succession)(nil)
@@ -31,19 +29,19 @@ func newSuccession(cfg conn.Config, replace func()) *succession {
 // credentials fetches those of a new connection. The first ones tell when all
 // connections are to be replaced: later ones live longer.
 func (s *succession) credentials(ctx context.Context) (user, password string, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.end == nil && !s.over {
-		first, end, err := s.issuer.Subscribe(s)
-		if err != nil {
-			return "", "", err
-		}
-		s.end = end
-		user, password = first.BasicAuth()
-		return user, password, nil
+	if s.over.Load() {
+		got, err := s.issuer.fetch(ctx)
+		return got.Username, got.Password, err
 	}
-	got, err := s.issuer.fetch(ctx)
-	return got.Username, got.Password, err
+	got, end, err := s.issuer.Subscribe(s)
+	if err != nil {
+		return "", "", err
+	}
+	if s.over.Load() { // it was closed meanwhile
+		_ = end()
+	}
+	user, password = got.BasicAuth()
+	return user, password, nil
 }
 
 // OnNext comes when new credentials could be fetched.
@@ -52,14 +50,10 @@ func (s *succession) OnNext(auth.Credentials) {
 	s.replace()
 }
 
-// stop ends it, with the client.
+// stop ends the renewals.
 func (s *succession) stop() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.end != nil {
-		_ = s.end()
-	}
-	s.end, s.over = nil, true
+	s.over.Store(true)
+	s.issuer.drop(s)
 }
 
 // OnError is never called by [issuer], which tries again.

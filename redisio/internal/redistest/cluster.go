@@ -40,9 +40,7 @@ func StartCluster(t testing.TB, opts ...Option) *Cluster {
 	buses := make([]string, 2*primaries)
 	for i := range buses {
 		buses[i] = freePort(t)
-		node := Start(t, append(opts[:len(opts):len(opts)], Durable(), Args("--repl-diskless-sync-delay", "0", "--cluster-enabled", "yes", "--cluster-port", buses[i],
-			"--cluster-node-timeout", strconv.FormatInt(nodeTimeout.Milliseconds(), 10)))...)
-		c.nodes = append(c.nodes, node)
+		c.nodes = append(c.nodes, Start(t, append(opts[:len(opts):len(opts)], asNode(buses[i])...)...))
 	}
 	c.form(buses)
 	c.cfg = c.nodes[0].cfg
@@ -53,6 +51,12 @@ func StartCluster(t testing.TB, opts ...Option) *Cluster {
 	})
 	t.Cleanup(func() { _ = c.client.Close() })
 	return c
+}
+
+// asNode are the options of a cluster's node, with the port of its bus.
+func asNode(bus string) []Option {
+	return []Option{Durable(), Args("--repl-diskless-sync-delay", "0", "--cluster-enabled", "yes", "--cluster-port", bus,
+		"--cluster-node-timeout", strconv.FormatInt(nodeTimeout.Milliseconds(), 10))}
 }
 
 func freePort(t testing.TB) string {
@@ -81,11 +85,7 @@ func (c *Cluster) form(buses []string) {
 		host, port, _ := net.SplitHostPort(node.Addr())
 		c.do(c.nodes[0], "cluster", "meet", host, port, buses[i+1])
 	}
-	for _, node := range c.nodes {
-		c.await("the nodes know each other", func() bool {
-			return strings.Contains(clusterInfo(node), "cluster_known_nodes:"+strconv.Itoa(len(c.nodes)))
-		})
-	}
+	c.awaitAcquainted()
 	for i, node := range c.nodes[primaries:] {
 		id := c.id(c.nodes[i])
 		c.await("the replica takes its primary", func() bool {
@@ -93,6 +93,15 @@ func (c *Cluster) form(buses []string) {
 		})
 	}
 	c.AwaitHealthy()
+}
+
+func (c *Cluster) awaitAcquainted() {
+	c.t.Helper()
+	for _, node := range c.nodes {
+		c.await("the nodes know each other", func() bool {
+			return strings.Contains(clusterInfo(node), "cluster_known_nodes:"+strconv.Itoa(len(c.nodes)))
+		})
+	}
 }
 
 // AwaitHealthy waits until every node that answers says that the cluster is
@@ -130,6 +139,20 @@ func (c *Cluster) URL() string { return c.cfg.String() }
 
 // Client is a plain go-redis client of the cluster, closed with the test.
 func (c *Cluster) Client() *redis.ClusterClient { return c.client }
+
+// AddNode runs one more node, which has no slots yet, and returns when all nodes
+// know it.
+func (c *Cluster) AddNode(opts ...Option) *Server {
+	c.t.Helper()
+	bus := freePort(c.t)
+	node := Start(c.t, append(opts[:len(opts):len(opts)], asNode(bus)...)...)
+	host, port, _ := net.SplitHostPort(node.Addr())
+	c.do(c.nodes[0], "cluster", "meet", host, port, bus)
+	c.nodes = append(c.nodes, node)
+	c.awaitAcquainted()
+	c.AwaitHealthy()
+	return node
+}
 
 // PrimaryOf returns the server that has key now.
 func (c *Cluster) PrimaryOf(key string) *Server {

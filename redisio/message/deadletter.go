@@ -10,7 +10,7 @@ const FieldPrefix = "field:"
 // stream, in this order:
 //
 //   - reason: what was wrong, in one line
-//   - attempts: how often the element was tried
+//   - attempts: how often the element was tried; 0: its fault was found before
 //   - destination: the stream key it was meant for, if it was to be written
 //   - stream and id: where it was read, if it was
 //   - key: its key, if it has one

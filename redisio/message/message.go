@@ -91,6 +91,7 @@ type DeadLetter struct {
 	Destination string
 	// Reason says what was wrong, in one line.
 	Reason string
-	// Attempts counts how often the element was tried.
+	// Attempts counts how often the element was sent to the server, or was
+	// delivered by it; 0: the fault was found before.
 	Attempts int64
 }

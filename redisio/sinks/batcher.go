@@ -20,7 +20,8 @@ type batcher[T any] struct {
 	deliver func(context.Context, []T) error
 	now     func() time.Time
 
-	ctx    context.Context // the bundle's
+	bundle *bundle
+	ctx    context.Context // the bundle's, until Stop
 	cancel context.CancelFunc
 	wake   chan struct{} // the decision may have changed
 	done   sync.WaitGroup
@@ -73,9 +74,10 @@ func newBatcher[T any](opts BatchOptions, deliver func(context.Context, []T) err
 }
 
 // Start begins a bundle. What an earlier one left, having failed, is dropped.
-func (b *batcher[T]) Start(ctx context.Context) {
+func (b *batcher[T]) Start(bundle *bundle) {
 	b.Stop()
-	b.ctx, b.cancel = context.WithCancel(ctx)
+	b.bundle = bundle
+	b.ctx, b.cancel = context.WithCancel(bundle.ctx)
 	b.ending, b.err = false, nil
 }
 
@@ -173,6 +175,7 @@ func (b *batcher[T]) send(idle bool) {
 		err := b.deliverAll(batch)
 		if err != nil {
 			finalize.SinkFailed(b.ctx)
+			b.bundle.fail(err)
 		}
 		clear(batch.items) // lets go of the elements' memory
 		b.mu.Lock()

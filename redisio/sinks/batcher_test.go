@@ -73,7 +73,7 @@ func numbers(n int) []int {
 func started(t *testing.T, opts BatchOptions, r *recorder) *batcher[int] {
 	t.Helper()
 	b := newBatcher(opts, r.deliver)
-	b.Start(t.Context())
+	b.Start(beginBundle(t.Context()))
 	t.Cleanup(b.Stop)
 	return b
 }
@@ -209,7 +209,7 @@ func TestABatchThatFailsFailsAddAndFinish(t *testing.T) {
 		t.Errorf("%d batches were tried after the failure", n-1)
 	}
 
-	b.Start(t.Context())
+	b.Start(beginBundle(t.Context()))
 	r.gate <- nil
 	addAll(t, b, []int{2}, 1)
 	if err := b.Finish(t.Context()); err != nil {
@@ -248,7 +248,7 @@ func TestNoGoroutineOutlivesItsBundle(t *testing.T) {
 			defer cancel()
 			r := &recorder{gate: make(chan error)}
 			b := newBatcher(BatchOptions{}, r.deliver)
-			b.Start(ctx)
+			b.Start(beginBundle(ctx))
 			addAll(t, b, []int{0}, 1)
 			await(t, "the element is under way", func() bool { return r.count() == 1 })
 			addAll(t, b, []int{1}, 1)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -91,7 +92,7 @@ func (d *delivery[T]) run(ctx context.Context, items []T) error {
 	for attempts := 1; ; attempts++ {
 		d.attempt = attempts
 		before := len(items)
-		left, cause, err := d.settle(items, d.try(ctx, items), attempts)
+		left, cause, err := d.settle(items, d.tryIn(bundle, ctx, items), attempts)
 		if err != nil || len(left) == 0 {
 			return err
 		}
@@ -108,6 +109,14 @@ func (d *delivery[T]) run(ctx context.Context, items []T) error {
 	}
 }
 
+// tryIn is try, unless the bundle has ended: nothing of it may be written then.
+func (d *delivery[T]) tryIn(bundle, ctx context.Context, items []T) []error {
+	if err := bundle.Err(); err != nil {
+		return slices.Repeat([]error{err}, len(items))
+	}
+	return d.try(ctx, items)
+}
+
 // warnOfRetries says that nothing gets through, before the deadline does.
 func (d *delivery[T]) warnOfRetries(ctx context.Context, lost *LostError) {
 	if ctx.Err() != nil {
@@ -119,7 +128,10 @@ func (d *delivery[T]) warnOfRetries(ctx context.Context, lost *LostError) {
 
 // giveUp tells the end of the time from the end of the bundle.
 func giveUp(bundle context.Context, lost *LostError) error {
-	if cause := context.Cause(bundle); cause != nil {
+	switch cause := context.Cause(bundle); {
+	case gaveUp(cause):
+		return cause
+	case cause != nil:
 		return fmt.Errorf("%w: %w", cause, lost)
 	}
 	return lost

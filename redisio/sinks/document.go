@@ -10,6 +10,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"example.com/beamredis/redisio/conn"
+	"example.com/beamredis/redisio/internal/finalize"
 	"example.com/beamredis/redisio/internal/rdb"
 	"example.com/beamredis/redisio/internal/telemetry"
 	"example.com/beamredis/redisio/internal/tracing"
@@ -69,6 +70,7 @@ type DocumentConfig struct {
 // instance of the sink. After an error that left the outcome of a batch
 // unknown the batch is written again, which changes nothing.
 func WriteDocuments(s beam.Scope, cfg DocumentConfig, col beam.PCollection) Result {
+	finalize.Enable() // bundles learn of their end
 	col = globally(s, col)
 	if typex.IsKV(col.Type()) {
 		fn := &KeyedDocumentFn{DocumentFn{DocumentConfig: cfg}}
@@ -89,6 +91,7 @@ type DocumentFn struct {
 	keyOf    func(elem any) (string, error)
 	encode   encoder
 	lanes    []*documentLane
+	bundle   *bundle
 	doc      document // the one that is being made: it would not be on the stack
 	burial   burial
 	reported tally
@@ -163,8 +166,9 @@ func (d *DocumentFn) keyFunc() func(any) (string, error) {
 
 // StartBundle begins a bundle.
 func (d *DocumentFn) StartBundle(ctx context.Context, _ func(beam.EventTime, message.DeadLetter)) {
+	d.bundle = beginBundle(ctx)
 	for _, l := range d.lanes {
-		l.batcher.Start(ctx)
+		l.batcher.Start(d.bundle)
 	}
 	d.burial.take()
 }
@@ -213,6 +217,7 @@ func (d *DocumentFn) process(ts beam.EventTime, key string, fault error, elem an
 func (d *DocumentFn) FinishBundle(ctx context.Context, emit func(beam.EventTime, message.DeadLetter)) error {
 	d.doc = document{} // lets go of the element's memory
 	err := finishAll(d.lanes, func(l *documentLane) error { return l.batcher.Finish(ctx) })
+	d.bundle.close()
 	d.report(ctx)
 	d.spans.FlushSoon()
 	if err != nil {

@@ -221,6 +221,11 @@ func wantReasons(t *testing.T, where string, want, got map[string]string) {
 	}
 }
 
+// described is the message of a dead letter whose element has no other form.
+func described(key, text string) message.Message {
+	return message.Message{Key: key, Fields: []message.Field{{Name: "element", Value: text}}}
+}
+
 func TestADeadLetterHoldsTheElement(t *testing.T) {
 	server := redistest.Start(t, redistest.JSON(t))
 	if err := server.Client().Set(t.Context(), "p:k", "x", 0).Err(); err != nil {
@@ -237,9 +242,11 @@ func TestADeadLetterHoldsTheElement(t *testing.T) {
 		"hash":             {Hash, struct{ A, B int }{1, 2}, func(d *DocumentFn) { d.Key = funcOf(constantKey) }, message.Message{Key: "k", Fields: []message.Field{{Name: "A", Value: "1"}, {Name: "B", Value: "2"}}}},
 		"message as JSON":  {JSON, msg, func(d *DocumentFn) { d.Key = nil }, msg},
 		"message as hash":  {Hash, msg, func(d *DocumentFn) { d.Key = nil }, msg},
-		"not serializable": {JSON, item{Key: "k", Bad: "rotten"}, nil, message.Message{Key: "k"}},
-		"no key":           {JSON, item{N: 1}, nil, message.Message{}},
-		"no field":         {Hash, map[string]string{}, func(d *DocumentFn) { d.Key = funcOf(constantMapKey) }, message.Message{Key: "k"}},
+		"not serializable": {JSON, item{Key: "k", N: 7, Bad: "rotten"}, nil, described("k", "{Key:k N:7 Pad: Bad:rotten}")},
+		"no hash":          {Hash, item{Key: "k", N: 7, Bad: "rotten"}, nil, described("k", "{Key:k N:7 Pad: Bad:rotten}")},
+		"no key":           {JSON, item{N: 1}, nil, message.Message{Fields: []message.Field{{Name: "data", Value: `{"n":1}`}}}},
+		"neither":          {JSON, item{N: 1, Bad: "rotten"}, nil, described("", "{Key: N:1 Pad: Bad:rotten}")},
+		"no field":         {Hash, map[string]string{}, func(d *DocumentFn) { d.Key = funcOf(constantMapKey) }, described("k", "map[]")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newDocumentSink(t, server.Config(), tc.format, func(d *DocumentFn) {

@@ -25,16 +25,19 @@ func messageKey(elem any) (string, error) {
 // fill puts the payload of elem into doc. Its error says why the element can
 // never be written, as far as that can be told without the server.
 func (d *DocumentFn) fill(doc *document, key string, elem any) error {
-	if key == "" {
-		return errNoKey
+	err := d.encode(elem, &doc.Document)
+	switch {
+	case err != nil:
+		err = fmt.Errorf("serialize: %w", err)
+	case key == "":
+		err = errNoKey
+	case d.Format == Hash && len(doc.Fields) == 0:
+		err = errNoFields
 	}
-	if err := d.encode(elem, &doc.Document); err != nil {
-		return fmt.Errorf("serialize: %w", err)
+	if err != nil && doc.JSON == "" && len(doc.Fields) == 0 {
+		doc.Fields = typed.Describe(elem) // for the dead letter
 	}
-	if d.Format == Hash && len(doc.Fields) == 0 {
-		return errNoFields
-	}
-	return nil
+	return err
 }
 
 // bury makes a dead letter of doc; see [burial.bury].
@@ -51,7 +54,7 @@ func (d *DocumentFn) bury(doc document, reason error, attempts int) (instead doc
 }
 
 // asMessage is the element as a dead letter holds it: the message that it is,
-// or else one with its key and with what was to be written.
+// or else one with its key and with what was to be written, if need be as text.
 func (d *document) asMessage(prefix int) message.Message {
 	if m, ok := d.message.(message.Message); ok {
 		return m

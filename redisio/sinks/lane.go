@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"hash/maphash"
+	"slices"
 	"sync"
 
 	"example.com/beamredis/redisio/internal/rdb"
@@ -41,8 +42,8 @@ func newLane(fn *WriteFn, client *rdb.Client) *lane {
 	return l
 }
 
-func (l *lane) start(ctx context.Context) {
-	l.batcher.Start(ctx)
+func (l *lane) start(bundle *bundle) {
+	l.batcher.Start(bundle)
 	if l.once != nil {
 		l.once.start()
 	}
@@ -131,6 +132,7 @@ func laneOf[L any](lanes []L, ordered string) L {
 }
 
 // finishAll ends the lanes' bundle: together, for each has its own round trips.
+// Those that gave up because of another one add nothing to its error.
 func finishAll[L any](lanes []L, finish func(L) error) error {
 	errs := make([]error, len(lanes))
 	var all sync.WaitGroup
@@ -138,5 +140,8 @@ func finishAll[L any](lanes []L, finish func(L) error) error {
 		all.Go(func() { errs[i] = finish(l) })
 	}
 	all.Wait()
+	if own := slices.DeleteFunc(slices.Clone(errs), gaveUp); errors.Join(own...) != nil {
+		errs = own
+	}
 	return errors.Join(errs...)
 }

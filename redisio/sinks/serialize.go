@@ -1,7 +1,6 @@
 package sinks
 
 import (
-	"fmt"
 	"reflect"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -9,6 +8,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"example.com/beamredis/redisio/message"
+	"example.com/beamredis/redisio/typed"
 )
 
 func init() {
@@ -38,24 +38,11 @@ func (s *SerializeFn) ProcessElement(ts beam.EventTime, element beam.X, emit fun
 		emit(m.(message.Message))
 		return nil
 	}
-	letter := describeElement(element)
-	reason := fmt.Errorf("serialize: %w", fault.(error))
-	if !s.HasErrorStream && !s.CollectFailed {
-		return fmt.Errorf("element %.*s of type %T: %w (to keep such elements aside, name an error stream or consume Failed)",
-			keyShown, letter.Fields[0].Value, element, reason)
+	letter, err := typed.Unserialized(message.Message{}, element, fault.(error), s.HasErrorStream || s.CollectFailed)
+	if err == nil {
+		emitFailed(ts, letter)
 	}
-	emitFailed(ts, message.DeadLetter{Message: letter, Reason: oneLine(reason.Error()), Attempts: 1})
-	return nil
-}
-
-// mostDescribed bounds what a dead letter shows of an element.
-const mostDescribed = 4 << 10
-
-// describeElement stands for an element that has no message: its one field,
-// "element", is what fmt makes of it, up to 4 KiB.
-func describeElement(element any) message.Message {
-	text := fmt.Sprintf("%+v", element)
-	return message.Message{Fields: []message.Field{{Name: "element", Value: text[:min(len(text), mostDescribed)]}}}
+	return err
 }
 
 // CheckSerializer says what is wrong with fn for elements of type t.

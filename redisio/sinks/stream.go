@@ -39,6 +39,7 @@ type WriteFn struct {
 	route    router
 	onceKey  reflectx.Func1x1 // user's idempotence key
 	lanes    []*lane
+	bundle   *bundle
 	seq      sequencer
 	failed   burial
 	written  writtenMessages
@@ -79,8 +80,9 @@ func (w *WriteFn) Setup() error {
 // StartBundle begins a bundle. Its error says that the pipeline is not what
 // writing once needs.
 func (w *WriteFn) StartBundle(ctx context.Context, _ func(beam.EventTime, message.DeadLetter), _ func(beam.EventTime, message.Message)) error {
+	w.bundle = beginBundle(ctx)
 	for _, l := range w.lanes {
-		l.start(ctx)
+		l.start(w.bundle)
 	}
 	w.failed.take()
 	w.written.take()
@@ -135,6 +137,7 @@ func (w *WriteFn) entry(ts beam.EventTime, m message.Message) (e entry, ok bool,
 // letter; its error says what was lost.
 func (w *WriteFn) FinishBundle(ctx context.Context, emitFailed func(beam.EventTime, message.DeadLetter), emitWritten func(beam.EventTime, message.Message)) error {
 	err := finishAll(w.lanes, func(l *lane) error { return l.batcher.Finish(ctx) })
+	w.bundle.close()
 	w.report(ctx)
 	w.spans.FlushSoon()
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/graph/window"
 
 	"example.com/beamredis/redisio/conn"
+	"example.com/beamredis/redisio/internal/finalize"
 	"example.com/beamredis/redisio/topic"
 )
 
@@ -95,6 +96,7 @@ func (r Result) With(s beam.Scope, failed beam.PCollection, collect *bool) Resul
 // instance of the sink. After an error that left the outcome of a batch
 // unknown the batch is written again, so that entries may be there twice.
 func WriteStream(s beam.Scope, cfg WriteConfig, col beam.PCollection) Result {
+	finalize.Enable() // bundles learn of their end
 	s = s.Scope("redisio.Write")
 	fn := &WriteFn{WriteConfig: cfg}
 	res := Result{collect: []*bool{&fn.CollectFailed}, collectWritten: &fn.CollectWritten}

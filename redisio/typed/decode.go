@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"strings"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
@@ -57,9 +56,9 @@ var errNoData = errors.New(`there is no field "data" to decode`)
 // buried emits letter with its reason, or fails the bundle where nobody looks.
 func buried(letter message.DeadLetter, reason error, collect bool, fail func(message.DeadLetter)) error {
 	if !collect {
-		return fmt.Errorf("%s: %w", describe(&letter.Message), reason)
+		return fmt.Errorf("%s: %w (to keep such messages aside, use DecodeWithFailed)", describe(&letter.Message), reason)
 	}
-	letter.Reason = strings.Join(strings.Fields(reason.Error()), " ")
+	letter.Reason = oneLine(reason)
 	fail(letter)
 	return nil
 }
@@ -70,8 +69,5 @@ func describe(m *message.Message) string {
 	if m.Stream != "" {
 		text = fmt.Sprintf("entry %s of %s", m.ID, m.Stream)
 	}
-	if m.HasKey() {
-		text += fmt.Sprintf(" with key %.64q", m.Key)
-	}
-	return text
+	return text + withKey(m)
 }

@@ -1,8 +1,6 @@
 package typed
 
 import (
-	"fmt"
-
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/typex"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/core/util/reflectx"
@@ -79,7 +77,11 @@ func keyed(key string) message.Message { return message.Message{Key: key, EmptyK
 func (f *EncodeFn) encode(m message.Message, v any, emit func(message.Message), fail func(message.DeadLetter)) error {
 	text, err := f.text(v)
 	if err != nil {
-		return buried(message.DeadLetter{Message: m}, fmt.Errorf("serialize: %w", err), f.CollectFailed, fail)
+		letter, err := Unserialized(m, v, err, f.CollectFailed)
+		if err == nil {
+			fail(letter)
+		}
+		return err
 	}
 	m.Fields = []message.Field{{Name: DataField, Value: text}}
 	emit(m)

@@ -57,6 +57,12 @@ var (
 	ErrNoTopic = sdf.ErrNoTopic
 	// ErrBounds says that the bounds of a range exclude each other.
 	ErrBounds = sdf.ErrBounds
+	// ErrReplaced says that a stream was deleted, replaced, or rolled back by a
+	// failover, while a range of it was read.
+	ErrReplaced = sdf.ErrReplaced
+	// ErrTrimmed says that entries were removed before they were read; see
+	// [WithFailOnLoss].
+	ErrTrimmed = sdf.ErrTrimmed
 )
 
 // ReadRange reads what a topic holds between two bounds, and returns a bounded
@@ -64,10 +70,12 @@ var (
 // see [WithGroupAtEnd]).
 //
 // The bounds are fixed once, on a worker, when the job starts: entries that are
-// added later are not read, whatever the bounds. Entries that are deleted or
-// trimmed before they were read are missing; a warning says so, and the counter
-// losses_uncounted goes up. An empty range gives nothing; a topic none of whose
-// streams exists is an error that wraps [ErrNoTopic].
+// added later are not read, whatever the bounds. Entries that are trimmed before
+// they were read are missing; a warning says so, and the counter losses_uncounted
+// goes up, or the bundle fails (see [WithFailOnLoss]). Single ones that are
+// deleted are missing without a word. A stream that is gone fails the bundle by
+// an error that wraps [ErrReplaced]. An empty range gives nothing; a topic none of
+// whose streams exists is an error that wraps [ErrNoTopic].
 //
 // Each partition is cut into ranges of about equal numbers of entries, which
 // are read in parallel, so that there is no order; see [WithOrder].

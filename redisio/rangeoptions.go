@@ -60,6 +60,16 @@ func WithGroupAtEnd(group string) RangeOption {
 	})
 }
 
+// WithFailOnLoss has a bundle fail by an error that wraps [ErrTrimmed], where
+// entries were trimmed before they were read, or may have been. Default: what is
+// left is read; a warning and the counter losses_uncounted tell.
+func WithFailOnLoss() RangeOption {
+	return rangeOption(func(cfg *sdf.RangeConfig) error {
+		cfg.FailOnLoss = true
+		return nil
+	})
+}
+
 // WithMissingTopic takes a topic none of whose streams exists for an empty one.
 // Default: it is an error.
 func WithMissingTopic() RangeOption {

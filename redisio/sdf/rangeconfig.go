@@ -27,6 +27,8 @@ type RangeConfig struct {
 	GroupAtEnd string `json:"group_at_end,omitempty"`
 	// AllowMissing takes a topic none of whose streams exists for an empty one.
 	AllowMissing bool `json:"allow_missing,omitempty"`
+	// FailOnLoss fails where entries were trimmed before they were read.
+	FailOnLoss bool `json:"fail_on_loss,omitempty"`
 }
 
 // RangeDefaults returns the configuration that everything starts from.
@@ -48,8 +50,12 @@ type Range struct {
 	// After and To are the range: after the one, up to the other.
 	After message.EntryID `json:"after"`
 	To    message.EntryID `json:"to"`
-	// First is the first entry of all that is read of the partition.
+	// First is the first entry of the range, and Last the last one of all that is
+	// read of the partition, to which Added entries had been added by then:
+	// what is gone while it is read is told by them.
 	First message.EntryID `json:"first"`
+	Last  message.EntryID `json:"last"`
+	Added int64           `json:"added"`
 	// Entries is about how many there are, EntryBytes what one takes in a reply,
 	// and MostBytes what the larger one of the stream's first and last takes.
 	Entries    float64 `json:"entries"`

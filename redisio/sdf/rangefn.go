@@ -72,7 +72,7 @@ func (fn *RangeFn) ProcessElement(ctx context.Context, tr *RangeTracker, r Range
 	emitFailed func(beam.EventTime, message.DeadLetter), emitEnd func(string, string)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	p := newPages(fn.client, &fn.Config.Config, tr, r)
+	p := newPages(fn.client, &fn.Config, tr, r)
 	defer p.hold(0)
 	for {
 		page, err := p.next(ctx)

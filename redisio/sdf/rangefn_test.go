@@ -90,17 +90,34 @@ func (h *history) read(ranges ...Range) {
 func (h *history) readPart(fn *RangeFn, r Range, rest RangeRestriction) {
 	h.t.Helper()
 	tr := fn.CreateTracker(rest)
+	h.must(h.process(fn, r, tr))
+	if !tr.IsDone() {
+		h.t.Fatalf("processing of %+v stopped with work left: %v", r, tr.GetRestriction())
+	}
+}
+
+// tryRead reads ranges until one fails.
+func (h *history) tryRead(ranges ...Range) error {
+	h.t.Helper()
+	fn := &RangeFn{Config: h.cfg}
+	h.must(fn.Setup())
+	for _, r := range ranges {
+		if err := h.process(fn, r, fn.CreateTracker(fn.CreateInitialRestriction(r))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *history) process(fn *RangeFn, r Range, tr *RangeTracker) error {
 	emit := func(_ beam.EventTime, m message.Message) {
 		if h.onEmit != nil {
 			h.onEmit(tr, m)
 		}
 		h.got = append(h.got, m.Clone())
 	}
-	h.must(fn.ProcessElement(h.t.Context(), tr, r, emit, func(_ beam.EventTime, d message.DeadLetter) { h.failed = append(h.failed, d) },
-		func(string, string) {}))
-	if !tr.IsDone() {
-		h.t.Fatalf("processing of %+v stopped with work left: %v", r, tr.GetRestriction())
-	}
+	return fn.ProcessElement(h.t.Context(), tr, r, emit, func(_ beam.EventTime, d message.DeadLetter) { h.failed = append(h.failed, d) },
+		func(string, string) {})
 }
 
 // ids are those of the messages that were read, in order.
@@ -270,99 +287,6 @@ func TestDeletedEntriesAreLeftOut(t *testing.T) {
 	if n := telemetry.LossesUnknown.Process() - before; n != 0 {
 		t.Errorf("%d losses by trimming were counted", n)
 	}
-}
-
-func TestEntriesTrimmedUnreadAreToldOf(t *testing.T) {
-	h := newHistory(t)
-	h.add("s", msIDs(1, 8000)...) // more than two pages, of which one may be on its way
-	ranges := h.mustPlan("s", Bound{}, Bound{})
-	before := telemetry.LossesUnknown.Process()
-	h.onEmit = func(_ *RangeTracker, m message.Message) {
-		if m.ID.Ms == 1 {
-			h.must(h.server.Client().XTrimMinID(t.Context(), "s", "7900-0").Err())
-		}
-	}
-	h.read(ranges...)
-	got := h.ids()
-	if n := len(got); n == 8000 || got[n-1].Ms != 8000 {
-		t.Fatalf("%d entries up to %v were read: this proves nothing", n, got[n-1])
-	}
-	if n := telemetry.LossesUnknown.Process() - before; n != 1 {
-		t.Errorf("%d losses were counted, want one", n)
-	}
-}
-
-func TestEntriesTrimmedAfterTheyWereReadAreNoLoss(t *testing.T) {
-	h := newHistory(t)
-	h.add("s", msIDs(1, 4000)...)
-	h.cfg.RangeEntries = 500
-	ranges := h.mustPlan("s", idBound(100), Bound{})
-	before := telemetry.LossesUnknown.Process()
-	h.onEmit = func(_ *RangeTracker, m message.Message) {
-		if m.ID.Ms%100 == 0 {
-			h.must(h.server.Client().XTrimMinID(t.Context(), "s", m.ID.String()).Err())
-		}
-	}
-	h.read(ranges...)
-	h.want(msIDs(100, 4000)...)
-	if n := telemetry.LossesUnknown.Process() - before; n != 0 {
-		t.Errorf("%d losses were counted", n)
-	}
-}
-
-// TestRangesHaveAboutEqualEntries: a quiet first half, then ever more entries
-// for each millisecond. Equal times would differ by a factor of hundreds.
-func TestRangesHaveAboutEqualEntries(t *testing.T) {
-	h := newHistory(t)
-	var ids []message.EntryID
-	for ms := range uint64(20_000) {
-		n := uint64(0)
-		if ms > 10_000 {
-			n = 1 + (ms-10_000)/1000
-		} else if ms%100 == 0 {
-			n = 1
-		}
-		for seq := range n {
-			ids = append(ids, message.EntryID{Ms: 1000 + ms, Seq: seq})
-		}
-	}
-	h.add("s", ids...)
-	h.cfg.RangeEntries = 5000
-	for name, from := range map[string]int{"all": 0, "a part": 10_000} {
-		t.Run(name, func(t *testing.T) {
-			h.t = t
-			ranges := h.mustPlan("s", Bound{BoundID, ids[from]}, Bound{})
-			smallest, largest, total := len(ids), 0, 0
-			for _, r := range ranges {
-				a, _ := slices.BinarySearchFunc(ids, r.After.Next(), message.EntryID.Compare)
-				b, _ := slices.BinarySearchFunc(ids, r.To.Next(), message.EntryID.Compare)
-				smallest, largest, total = min(smallest, b-a), max(largest, b-a), total+b-a
-			}
-			t.Logf("%d entries in %d ranges of %d to %d", total, len(ranges), smallest, largest)
-			if want := (len(ids) - from) / h.cfg.RangeEntries; total != len(ids)-from || len(ranges) < want || len(ranges) > 2*want+2 {
-				t.Errorf("%d ranges with %d entries, want about %d with %d", len(ranges), total, want+1, len(ids)-from)
-			}
-			if smallest*2 < largest {
-				t.Errorf("ranges have from %d to %d entries", smallest, largest)
-			}
-		})
-	}
-}
-
-func TestRangesOfOneMillisecondAreCutToo(t *testing.T) {
-	h := newHistory(t)
-	var ids []message.EntryID
-	for seq := range uint64(10_000) {
-		ids = append(ids, message.EntryID{Ms: 7, Seq: seq + 1})
-	}
-	h.add("s", ids...)
-	h.cfg.RangeEntries = 1000
-	ranges := h.mustPlan("s", Bound{}, Bound{})
-	if len(ranges) < 8 {
-		t.Errorf("%d ranges, want about 10", len(ranges))
-	}
-	h.read(ranges...)
-	h.want(ids...)
 }
 
 func TestOrderedPartitionIsOneRange(t *testing.T) {

@@ -3,7 +3,6 @@ package sdf
 import (
 	"context"
 
-	"example.com/beamredis/redisio/internal/logs"
 	"example.com/beamredis/redisio/internal/rdb"
 	"example.com/beamredis/redisio/internal/telemetry"
 	"example.com/beamredis/redisio/message"
@@ -13,7 +12,7 @@ import (
 // It holds two at most, of about 1 MiB each, within the process's budget.
 type pages struct {
 	client *rdb.Client
-	cfg    *Config
+	cfg    *RangeConfig
 	tr     *RangeTracker
 	of     Range
 
@@ -23,6 +22,7 @@ type pages struct {
 	ahead chan pageReply
 	held  int // bytes taken from the budget
 	where telemetry.Where
+	told  bool // that entries may be missing
 }
 
 type pageReply struct {
@@ -31,7 +31,7 @@ type pageReply struct {
 	err   error
 }
 
-func newPages(client *rdb.Client, cfg *Config, tr *RangeTracker, of Range) *pages {
+func newPages(client *rdb.Client, cfg *RangeConfig, tr *RangeTracker, of Range) *pages {
 	p := &pages{client: client, cfg: cfg, tr: tr, of: of, asked: tr.left().After, where: telemetry.Of{Stream: of.Stream}.Where()}
 	p.size.look(of.MostBytes)
 	if of.EntryBytes > 0 && of.Entries > fetchEntries {
@@ -61,7 +61,9 @@ func (p *pages) next(ctx context.Context) (rdb.Page, error) {
 		return rdb.Page{}, got.err
 	}
 	p.hold(got.page.Bytes)
-	p.noteTrimming(ctx, got)
+	if err := p.checkLoss(ctx, got); err != nil {
+		return rdb.Page{}, err
+	}
 	n := len(got.page.Entries)
 	if n == 0 {
 		p.ended = true
@@ -86,7 +88,7 @@ func (p *pages) ask(ctx context.Context) {
 	go func() {
 		got := pageReply{after: after}
 		got.err = p.client.RetryFor(ctx, p.cfg.RetryFor, func(ctx context.Context) (err error) {
-			got.page, err = p.client.PageFromReplica(ctx, p.of.Stream, after, to, count)
+			got.page, err = p.client.PageFromReplica(ctx, p.of.Stream, after, to, p.of.Last, count)
 			return err
 		})
 		reply <- got
@@ -97,16 +99,4 @@ func (p *pages) ask(ctx context.Context) {
 func (p *pages) hold(bytes int) {
 	fetchedBytes.Add(int64(bytes - p.held))
 	p.held = bytes
-}
-
-// noteTrimming tells of entries that were removed before they could be read: the
-// stream begins behind the entry that was read last, and behind the first one
-// that was there when the range was planned.
-func (p *pages) noteTrimming(ctx context.Context, got pageReply) {
-	if got.page.First.IsZero() || got.page.First.Compare(got.after) <= 0 || !p.of.First.Less(got.page.First) {
-		return
-	}
-	telemetry.LossesUnknown.Add(ctx, 1, p.where)
-	logs.Log.With("partition", p.of.Stream).WarnContext(ctx, "entries were trimmed or deleted while they were to be read, and are missing",
-		"after", got.after, "up_to", got.page.First.Prev())
 }

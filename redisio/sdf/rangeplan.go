@@ -100,7 +100,7 @@ func (fn *PlanFn) plan(ctx context.Context, stream string, req RangeRequest) (ra
 	if err != nil || !ok {
 		return p, err
 	}
-	whole := Range{Stream: stream, After: first.Prev(), To: last, First: first,
+	whole := Range{Stream: stream, After: first.Prev(), To: last, First: first, Last: last, Added: st.EntriesAdded,
 		Entries: float64(st.Length), EntryBytes: float64(st.EntryBytes), MostBytes: st.EntryBytes}
 	all := !st.First.Less(from) && p.end == st.LastGenerated
 	p.ranges, err = fn.cut(ctx, whole, all)
@@ -114,23 +114,22 @@ func (fn *PlanFn) cut(ctx context.Context, whole Range, all bool) ([]Range, erro
 	if fn.Config.Ordered || int(whole.Entries) <= size {
 		return []Range{whole}, nil
 	}
-	at := RangeRestriction{whole.After, whole.To}
-	places, entries := samplePlan(parts(whole.Entries, size), whole.MostBytes)
-	knots := []knot{{whole.First, 0}, {whole.To, whole.Entries}} // for want of a sample: evenly
-	if places > 0 {
-		seen, bytes, err := sample(ctx, fn.client, whole.Stream, at, places, entries)
-		if err != nil {
-			return nil, err
-		}
-		if bytes > 0 {
-			knots, whole.EntryBytes = knotsOf(seen, whole.To), bytes
-		}
+	ranges := parts(whole.Entries, size)
+	sample := newSampler(fn.client, whole, ranges, all)
+	if err := sample.run(ctx, whole.First); err != nil {
+		return nil, err
 	}
+	if len(sample.places[0].ids) == 0 {
+		return []Range{whole}, nil // all of it has just been trimmed
+	}
+	knots := knotsOf(sample.places, whole.To)
+	whole.EntryBytes = sample.entryBytes()
 	if estimate := knots[len(knots)-1].before; !all {
 		whole.Entries = min(whole.Entries, estimate)
 	}
-	n := parts(whole.Entries, max(1, min(fn.Config.RangeEntries, int(rangeBytes/max(1, whole.EntryBytes)))))
-	return divide(whole, cuts(knots, n)), nil
+	ranges = parts(whole.Entries, max(1, min(fn.Config.RangeEntries, int(rangeBytes/max(1, whole.EntryBytes)))))
+	at, err := sample.ids(ctx, cuts(knots, ranges), 2)
+	return divide(whole, at), err
 }
 
 // parts is how many ranges of a size make up so many entries.
@@ -138,14 +137,21 @@ func parts(entries float64, size int) int {
 	return max(1, min(mostRanges, int(entries)/size+1))
 }
 
-func divide(whole Range, at []message.EntryID) []Range {
-	ranges := make([]Range, 0, len(at)+1)
-	whole.Entries /= float64(len(at) + 1)
+// divide cuts a range at entries: each of at is one that ends a range, and the
+// one behind it, which begins the next.
+func divide(whole Range, at [][]message.EntryID) []Range {
+	var ranges []Range
 	rest := whole
-	for _, id := range at {
-		r := rest
-		r.To, rest.After = id, id
-		ranges = append(ranges, r)
+	for _, ids := range at {
+		if len(ids) == 2 && !ids[0].Less(rest.First) {
+			r := rest
+			r.To, rest.After, rest.First = ids[0], ids[0], ids[1]
+			ranges = append(ranges, r)
+		}
 	}
-	return append(ranges, rest)
+	ranges = append(ranges, rest)
+	for i := range ranges {
+		ranges[i].Entries /= float64(len(ranges))
+	}
+	return ranges
 }

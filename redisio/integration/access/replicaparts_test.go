@@ -32,7 +32,7 @@ func TestReplicasNeedTheRightsInTheDocsAndNoOthers(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			page, err := c.PageFromReplica(ctx, "in:0", redisio.EntryID{}, redisio.EntryID{Ms: 1, Seq: 1}, 10)
+			page, err := c.PageFromReplica(ctx, "in:0", redisio.EntryID{}, redisio.EntryID{Ms: 1, Seq: 1}, redisio.EntryID{Ms: 1, Seq: 1}, 10)
 			if err == nil && len(page.Entries) != 1 {
 				err = fmt.Errorf("%d entries", len(page.Entries))
 			}
@@ -67,7 +67,7 @@ func TestReplicasBehindSentinelsNeedTheRightInTheDocsAndNoOther(t *testing.T) {
 			return err
 		}
 		must(t, primary.ConfigResetStat(ctx).Err())
-		page, err := c.PageFromReplica(ctx, "in:0", redisio.EntryID{}, redisio.EntryID{Ms: 1, Seq: 1}, 10)
+		page, err := c.PageFromReplica(ctx, "in:0", redisio.EntryID{}, redisio.EntryID{Ms: 1, Seq: 1}, redisio.EntryID{Ms: 1, Seq: 1}, 10)
 		if err == nil && len(page.Entries) != 1 {
 			err = fmt.Errorf("%d entries", len(page.Entries))
 		}

@@ -76,16 +76,16 @@ func TestPageTellsWhereTheStreamBegins(t *testing.T) {
 	onEachServer(t, func(b bench) {
 		b.fill(9)
 		p, err := b.c.RangePage(b.Context(), "s", eid(2, 0), eid(8, 0), 4)
-		if err != nil || p.First != eid(1, 0) || p.Bytes < 80 {
+		if err != nil || p.State.First != eid(1, 0) || p.Bytes < 80 {
 			b.Errorf("page %+v, %v", p, err)
 		}
 		b.equal("entries", entriesOf(3, 6), p.Entries)
 		b.do("xtrim s minid 5")
-		if p, err = b.c.RangePage(b.Context(), "s", eid(2, 0), message.MaxID, 100); err != nil || p.First != eid(5, 0) {
+		if p, err = b.c.RangePage(b.Context(), "s", eid(2, 0), message.MaxID, 100); err != nil || p.State.First != eid(5, 0) {
 			b.Errorf("page %+v, %v; want one of a stream that begins at 5-0", p, err)
 		}
 		b.equal("entries", entriesOf(5, 9), p.Entries)
-		if p, err = b.c.RangePage(b.Context(), "none", eid(0, 0), message.MaxID, 4); err != nil || len(p.Entries) != 0 || !p.First.IsZero() {
+		if p, err = b.c.RangePage(b.Context(), "none", eid(0, 0), message.MaxID, 4); err != nil || len(p.Entries) != 0 || !p.State.First.IsZero() {
 			b.Errorf("page %+v, %v of a stream that does not exist", p, err)
 		}
 		b.do("set text x")
@@ -93,7 +93,7 @@ func TestPageTellsWhereTheStreamBegins(t *testing.T) {
 			b.Errorf("%v of a key that holds no stream", err)
 		}
 		b.do("config set maxmemory 1")
-		if p, err = b.c.RangePage(b.Context(), "s", eid(5, 0), message.MaxID, 100); err != nil || len(p.Entries) != 4 || p.First != eid(5, 0) {
+		if p, err = b.c.RangePage(b.Context(), "s", eid(5, 0), message.MaxID, 100); err != nil || len(p.Entries) != 4 || p.State.First != eid(5, 0) {
 			b.Errorf("page %+v, %v of a server whose memory is full", p, err)
 		}
 		b.do("config set maxmemory 0")

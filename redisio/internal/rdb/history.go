@@ -9,17 +9,17 @@ import (
 	"example.com/beamredis/redisio/message"
 )
 
-// Page is a run of entries, and where the stream began when they were read.
+// Page is a run of entries, and the stream as it was when they were read.
 type Page struct {
 	Entries []Entry
 	// Bytes is the size of the reply that the entries point into.
 	Bytes int
-	// First is the stream's oldest entry; 0-0 where it is empty or does not exist.
-	First message.EntryID
+	State StreamState
 }
 
-// RangePage is [Client.Range], and a look at the stream's first entry in the
-// same transaction: it tells whether trimming has come further than after.
+// RangePage is [Client.Range], and a look at the stream in the same transaction:
+// it tells whether trimming has come further than after, and whether it is the
+// stream that it was.
 //
 // A server whose memory is full refuses transactions, though it would read. Then
 // the commands go one after another, and trimming that comes between them is
@@ -40,12 +40,13 @@ func (c *Client) RangePage(ctx context.Context, stream string, after, to message
 
 func rangePage(ctx context.Context, pipe redis.Pipeliner, stream string, after, to message.EntryID, count int) (p Page, err error) {
 	entries := queueRange(ctx, pipe, stream, after.Next(), to, count)
-	first := queueRange(ctx, pipe, stream, message.EntryID{}, message.MaxID, 1)
+	state := redis.NewRawCmd(ctx, "xinfo", "stream", stream)
+	_ = pipe.Process(ctx, state)
 	if err = execTx(ctx, pipe); err == nil {
 		p.Entries, p.Bytes, err = parseEntries(entries)
 	}
 	if err == nil {
-		p.First, err = firstID(first)
+		p.State, err = parseStreamState(state)
 	}
 	return p, err
 }

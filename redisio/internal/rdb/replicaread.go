@@ -79,14 +79,14 @@ const noReplica = "replicas cannot be read, and the primary is read in their pla
 	"if they are well, check the rights: +readonly on a cluster, +sentinel|replicas for the user of the sentinels"
 
 // PageFromReplica is [Client.RangePage], which a replica answers if the
-// configuration allows it and the replica is sure to have the whole page: a
-// replica's stream is a beginning of its primary's, so that a full page is
-// whole, and a shorter one is if the replica has come as far as to. In all other
-// cases (it lags, it fails, there is none) the primary answers.
-func (c *Client) PageFromReplica(ctx context.Context, stream string, after, to message.EntryID, count int) (Page, error) {
+// configuration allows it and the replica has come as far as last, an ID that the
+// stream had and that is not before to. In all other cases (it lags, it fails,
+// there is none) the primary answers, so that a stream which ends before last
+// does so at the primary.
+func (c *Client) PageFromReplica(ctx context.Context, stream string, after, to, last message.EntryID, count int) (Page, error) {
 	if c.cfg.ReadFromReplicas && after != message.MaxID && c.replicas.usable() {
-		p, whole, err := c.replicaPage(ctx, stream, after, to, count)
-		if err == nil && whole {
+		p, err := c.replicaPage(ctx, stream, after, to, count)
+		if err == nil && !p.State.LastGenerated.Less(last) {
 			return p, nil
 		}
 		if err != nil && ctx.Err() == nil {
@@ -100,19 +100,12 @@ func (c *Client) PageFromReplica(ctx context.Context, stream string, after, to m
 	return c.RangePage(ctx, stream, after, to, count)
 }
 
-func (c *Client) replicaPage(ctx context.Context, stream string, after, to message.EntryID, count int) (p Page, whole bool, err error) {
+func (c *Client) replicaPage(ctx context.Context, stream string, after, to message.EntryID, count int) (Page, error) {
 	replica, err := c.replicaOf(ctx, stream)
 	if err != nil {
-		return Page{}, false, err
+		return Page{}, err
 	}
-	pipe := replica.TxPipeline()
-	state := redis.NewRawCmd(ctx, "xinfo", "stream", stream)
-	_ = pipe.Process(ctx, state)
-	if p, err = rangePage(ctx, pipe, stream, after, to, count); err != nil {
-		return Page{}, false, err
-	}
-	st, err := parseStreamState(state)
-	return p, len(p.Entries) >= count || st.Exists && !st.LastGenerated.Less(to), err
+	return rangePage(ctx, replica.TxPipeline(), stream, after, to, count)
 }
 
 // replicaOf returns the client of a replica of the node that has key. Where

@@ -105,15 +105,15 @@ func ranges(t *testing.T, s *redistest.Server) (n int) {
 	return n
 }
 
-func (r replicated) wantPage(t *testing.T, c *Client, after, to uint64, count, want int, byReplica bool) {
+func (r replicated) wantPage(t *testing.T, c *Client, after, to, last uint64, count, want int, byReplica bool) {
 	t.Helper()
 	before := ranges(t, r.primary)
-	p, err := c.PageFromReplica(t.Context(), replicatedStream, message.EntryID{Ms: after}, message.EntryID{Ms: to}, count)
+	p, err := c.PageFromReplica(t.Context(), replicatedStream, message.EntryID{Ms: after}, message.EntryID{Ms: to}, message.EntryID{Ms: last}, count)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(p.Entries) != want || len(p.Entries) > 0 && p.Entries[0].ID != (message.EntryID{Ms: after + 1}) || p.First != (message.EntryID{Ms: 1}) {
-		t.Errorf("(%d, %d]: %d entries %v, first of all %v, want %d", after, to, len(p.Entries), p.Entries, p.First, want)
+	if len(p.Entries) != want || len(p.Entries) > 0 && p.Entries[0].ID != (message.EntryID{Ms: after + 1}) || p.State.First != (message.EntryID{Ms: 1}) {
+		t.Errorf("(%d, %d]: %d entries %v, first of all %v, want %d", after, to, len(p.Entries), p.Entries, p.State.First, want)
 	}
 	if asked := ranges(t, r.primary) > before; asked == byReplica {
 		t.Errorf("(%d, %d]: the primary was asked: %v, want %v", after, to, asked, !byReplica)
@@ -124,14 +124,14 @@ func TestReplicasAnswerWhatTheyHave(t *testing.T) {
 	eachReplicated(t, func(t *testing.T, r replicated) {
 		r.add(t, 1, 20, len(r.replicas))
 		c := r.open(t)
-		r.wantPage(t, c, 0, 20, 10, 10, true)  // a full page
-		r.wantPage(t, c, 10, 20, 50, 10, true) // a short one, up to the bound
-		r.wantPage(t, c, 10, 99, 50, 10, false)
+		r.wantPage(t, c, 0, 20, 20, 10, 10, true)  // a full page
+		r.wantPage(t, c, 10, 20, 20, 50, 10, true) // a short one, up to the bound
+		r.wantPage(t, c, 10, 99, 99, 50, 10, false)
 		r.cutOff(t)
 		r.add(t, 21, 30, 0)
-		r.wantPage(t, c, 10, 20, 50, 10, true)
-		r.wantPage(t, c, 10, 30, 50, 20, false) // the replica has 10 of them
-		r.wantPage(t, c, 10, 30, 5, 5, true)
+		r.wantPage(t, c, 10, 20, 20, 50, 10, true)
+		r.wantPage(t, c, 10, 30, 30, 50, 20, false) // the replica has 10 of them
+		r.wantPage(t, c, 0, 10, 30, 5, 5, false)    // it has all of them, and yet may be of another stream
 	})
 }
 
@@ -139,16 +139,16 @@ func TestAReplicaThatHangsIsLeftAlone(t *testing.T) {
 	eachReplicated(t, func(t *testing.T, r replicated) {
 		r.add(t, 1, 20, len(r.replicas))
 		c := r.open(t)
-		r.wantPage(t, c, 0, 20, 10, 10, true)
+		r.wantPage(t, c, 0, 20, 20, 10, 10, true)
 		for _, s := range r.replicas {
 			s.Pause()
 			defer s.Resume()
 		}
-		r.wantPage(t, c, 0, 20, 10, 10, false)
+		r.wantPage(t, c, 0, 20, 20, 10, 10, false)
 		if c.replicas.usable() {
 			t.Error("the replica would be asked again at once")
 		}
-		r.wantPage(t, c, 10, 20, 10, 10, false)
+		r.wantPage(t, c, 10, 20, 20, 10, 10, false)
 	})
 }
 
@@ -183,7 +183,7 @@ func TestReplicasThatMayNotBeReadAreWarnedOfOnce(t *testing.T) {
 		r.add(t, 1, 2, 0)
 		c := r.open(t)
 		for range 3 {
-			r.wantPage(t, c, 0, 2, 2, 2, false)
+			r.wantPage(t, c, 0, 2, 2, 2, 2, false)
 			c.replicas.failed = c.replicas.failed.Add(-avoidReplicas) // it is tried again
 		}
 		if len(given.text) != 1 || !strings.Contains(given.text[0], "+sentinel|replicas for the user of the sentinels") {
@@ -196,11 +196,11 @@ func TestConnectionsToReplicasAreClosedWithTheOthers(t *testing.T) {
 	eachReplicated(t, func(t *testing.T, r replicated) {
 		r.add(t, 1, 2, len(r.replicas))
 		c := r.open(t)
-		r.wantPage(t, c, 0, 2, 2, 2, true)
+		r.wantPage(t, c, 0, 2, 2, 2, 2, true)
 		c.closeIfUnused(0)
 		for _, s := range r.replicas {
 			pollUntil(t, "the connections are closed", func() bool { return openConnections(t, s) == 0 })
 		}
-		r.wantPage(t, c, 0, 2, 2, 2, true)
+		r.wantPage(t, c, 0, 2, 2, 2, 2, true)
 	})
 }

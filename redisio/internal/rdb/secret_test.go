@@ -52,7 +52,7 @@ func everyError(t *testing.T, c *Client) map[string]error {
 	errs["write with replicas"] = adder.Write(ctx, []Add{addOf("s", "n", "1")})[0]
 	if c.cfg.ReadFromReplicas {
 		_, errs["replica"] = c.replicaOf(ctx, "s")
-		_, _, errs["page of a replica"] = c.replicaPage(ctx, "s", message.EntryID{}, message.MaxID, 1)
+		_, errs["page of a replica"] = c.replicaPage(ctx, "s", message.EntryID{}, message.MaxID, 1)
 	}
 	for name, err := range errs {
 		errs[name+", explained"] = c.Explained(err)

@@ -63,7 +63,7 @@ func TestAPasswordOfTheSentinelsIsRotated(t *testing.T) {
 		t.Errorf("with the new password: %v", err)
 	}
 	pollUntil(t, "a replica answers again", func() bool {
-		_, whole, err := client.replicaPage(t.Context(), replicatedStream, message.EntryID{}, message.EntryID{Ms: 10}, 10)
-		return err == nil && whole
+		p, err := client.replicaPage(t.Context(), replicatedStream, message.EntryID{}, message.EntryID{Ms: 10}, 10)
+		return err == nil && !p.State.LastGenerated.Less(message.EntryID{Ms: 10})
 	})
 }

@@ -214,7 +214,7 @@ func (d *DocumentFn) FinishBundle(ctx context.Context, emit func(beam.EventTime,
 	d.doc = document{} // lets go of the element's memory
 	err := finishAll(d.lanes, func(l *documentLane) error { return l.batcher.Finish(ctx) })
 	d.report(ctx)
-	d.spans.FlushSoon()
+	d.Trace.FlushSoon()
 	if err != nil {
 		return err
 	}

@@ -136,7 +136,7 @@ func (w *WriteFn) entry(ts beam.EventTime, m message.Message) (e entry, ok bool,
 func (w *WriteFn) FinishBundle(ctx context.Context, emitFailed func(beam.EventTime, message.DeadLetter), emitWritten func(beam.EventTime, message.Message)) error {
 	err := finishAll(w.lanes, func(l *lane) error { return l.batcher.Finish(ctx) })
 	w.report(ctx)
-	w.spans.FlushSoon()
+	w.Trace.FlushSoon()
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,8 @@ type Report struct {
 }
 
 // Counts are the numbers of a partition, and their sums. Those of a group are
-// nil without one, and where the server does not tell.
+// nil without one, and where the server does not tell; a sum is nil where one
+// of its partitions is.
 type Counts struct {
 	// Length is the number of entries.
 	Length int64 `json:"length"`
@@ -71,7 +72,8 @@ type Partition struct {
 	// First and Last are the oldest and the newest entry; nil: there is none.
 	First *Entry `json:"first"`
 	Last  *Entry `json:"last"`
-	// Warning says why the partition is stuck; empty: it is not.
+	// Warning says why the partition is stuck, or that the group is missing here;
+	// empty: neither.
 	Warning string `json:"warning,omitempty"`
 }
 
@@ -104,13 +106,18 @@ func Topic(ctx context.Context, c conn.Config, t topic.Topic, o Options) (Report
 	if o.StuckAfter == 0 {
 		o.StuckAfter = time.Minute
 	}
+	if r.Group != "" {
+		r.Total = noneOfGroup()
+	}
 	for _, part := range parts {
 		p, err := look(ctx, client, part, r.Group, o.StuckAfter)
 		if err != nil {
 			return r, fmt.Errorf("partition %s: %w", part.Stream, err)
 		}
 		r.Partitions = append(r.Partitions, p)
-		r.Total.add(p.Counts)
+		if p.Exists {
+			r.Total.add(p.Counts)
+		}
 	}
 	return r, r.check(parts)
 }
@@ -173,7 +180,11 @@ func look(ctx context.Context, client *rdb.Client, part topic.Partition, group s
 	if st.Stream.Length > 0 {
 		p.First, p.Last = entryOf(st.Stream.First, st.Now), entryOf(st.Stream.Last, st.Now)
 	}
-	if group == "" || !st.Group.Exists {
+	if group == "" {
+		return p, nil
+	}
+	if !st.Group.Exists {
+		p.Warning = fmt.Sprintf("the group is missing here, so that nobody reads these %d entries", p.Length)
 		return p, nil
 	}
 	p.Pending, p.Consumers = &st.Group.Pending, &st.Group.Consumers
@@ -192,7 +203,7 @@ func look(ctx context.Context, client *rdb.Client, part topic.Partition, group s
 	if err != nil {
 		return p, err
 	}
-	p.Warning = warning(p.Counts, idle, everRead, stuckAfter)
+	p.Warning = warning(p.Counts, st.Group.LastDelivered.Less(st.Stream.Last), idle, everRead, stuckAfter)
 	return p, nil
 }
 
@@ -201,26 +212,33 @@ func entryOf(id message.EntryID, now int64) *Entry {
 }
 
 // warning is the pure rule: a partition is stuck if entries are pending for too
-// long, or wait while nobody asks for them.
-func warning(c Counts, idle time.Duration, everRead bool, after time.Duration) string {
+// long, or wait while nobody asks for them. Where the lag is not known, behind
+// says whether there are entries that were not delivered.
+func warning(c Counts, behind bool, idle time.Duration, everRead bool, after time.Duration) string {
 	if c.OldestPendingMs != nil {
 		if since := time.Duration(*c.OldestPendingMs) * time.Millisecond; since >= after {
 			return fmt.Sprintf("%d entries are pending, the oldest since %s ago: they were delivered and not acknowledged", *c.Pending, rounded(since))
 		}
 	}
-	if c.Lag == nil || *c.Lag == 0 {
-		return ""
+	wait := "entries wait"
+	if c.Lag != nil {
+		behind, wait = *c.Lag > 0, fmt.Sprint(*c.Lag, " entries wait")
 	}
 	switch {
+	case !behind:
+		return ""
 	case !everRead:
-		return fmt.Sprintf("%d entries wait, and no consumer of the group has ever read", *c.Lag)
+		return wait + ", and no consumer of the group has ever read"
 	case idle >= after:
-		return fmt.Sprintf("%d entries wait, and no consumer of the group has read for %s", *c.Lag, rounded(idle))
+		return fmt.Sprintf("%s, and no consumer of the group has read for %s", wait, rounded(idle))
 	}
 	return ""
 }
 
 func rounded(d time.Duration) time.Duration { return d.Round(time.Second) }
+
+// noneOfGroup are the counts of no partition, but of a group.
+func noneOfGroup() Counts { return Counts{Lag: new(int64), Pending: new(int64)} }
 
 // add sums up; the oldest is the longest.
 func (c *Counts) add(p Counts) {
@@ -231,12 +249,10 @@ func (c *Counts) add(p Counts) {
 	}
 }
 
+// plus is the sum, nil where a part of it is not known.
 func plus(a, b *int64) *int64 {
-	switch {
-	case a == nil:
-		return b
-	case b == nil:
-		return a
+	if a == nil || b == nil {
+		return nil
 	}
 	sum := *a + *b
 	return &sum

@@ -66,7 +66,7 @@ func TestAReportAgreesWithXINFOAndXPENDING(t *testing.T) {
 			fill(t, c, "orders:2", 0, 0, 0)
 			r, err := Topic(t.Context(), cfg, orders, Options{Group: group, StuckAfter: time.Hour})
 			must(t, err)
-			var total Counts
+			total := noneOfGroup()
 			for i, p := range r.Partitions {
 				want := asXINFOTells(t, c, i)
 				if p.OldestPendingMs != nil {
@@ -168,17 +168,21 @@ func TestAStuckPartitionIsWarnedOf(t *testing.T) {
 		idle     time.Duration
 		everRead bool
 		want     string
+		behind   bool
 	}{
-		"all read":           {Counts{Lag: n(0), Pending: n(0)}, time.Hour, true, ""},
-		"nothing known":      {Counts{}, time.Hour, true, ""},
-		"pending":            {Counts{Lag: n(0), Pending: n(3), OldestPendingMs: n(59_999)}, 0, true, ""},
-		"pending for long":   {Counts{Lag: n(0), Pending: n(3), OldestPendingMs: n(60_000)}, 0, true, "3 entries are pending, the oldest since 1m0s ago: they were delivered and not acknowledged"},
-		"behind":             {Counts{Lag: n(9), Pending: n(0)}, 59 * time.Second, true, ""},
-		"behind and unread":  {Counts{Lag: n(9), Pending: n(0)}, time.Minute, true, "9 entries wait, and no consumer of the group has read for 1m0s"},
-		"never read":         {Counts{Lag: n(9), Pending: n(0)}, 0, false, "9 entries wait, and no consumer of the group has ever read"},
-		"both: pending tell": {Counts{Lag: n(9), Pending: n(1), OldestPendingMs: n(90_000)}, time.Hour, true, "1 entries are pending, the oldest since 1m30s ago: they were delivered and not acknowledged"},
+		"all read":           {Counts{Lag: n(0), Pending: n(0)}, time.Hour, true, "", true},
+		"nothing known":      {Counts{}, time.Hour, true, "", false},
+		"lag unknown":        {Counts{Pending: n(0)}, time.Minute, true, "entries wait, and no consumer of the group has read for 1m0s", true},
+		"unknown, read":      {Counts{Pending: n(0)}, time.Second, true, "", true},
+		"unknown, unread":    {Counts{Pending: n(0)}, 0, false, "entries wait, and no consumer of the group has ever read", true},
+		"pending":            {Counts{Lag: n(0), Pending: n(3), OldestPendingMs: n(59_999)}, 0, true, "", false},
+		"pending for long":   {Counts{Lag: n(0), Pending: n(3), OldestPendingMs: n(60_000)}, 0, true, "3 entries are pending, the oldest since 1m0s ago: they were delivered and not acknowledged", false},
+		"behind":             {Counts{Lag: n(9), Pending: n(0)}, 59 * time.Second, true, "", false},
+		"behind and unread":  {Counts{Lag: n(9), Pending: n(0)}, time.Minute, true, "9 entries wait, and no consumer of the group has read for 1m0s", false},
+		"never read":         {Counts{Lag: n(9), Pending: n(0)}, 0, false, "9 entries wait, and no consumer of the group has ever read", false},
+		"both: pending tell": {Counts{Lag: n(9), Pending: n(1), OldestPendingMs: n(90_000)}, time.Hour, true, "1 entries are pending, the oldest since 1m30s ago: they were delivered and not acknowledged", false},
 	} {
-		if got := warning(tc.counts, tc.idle, tc.everRead, time.Minute); got != tc.want {
+		if got := warning(tc.counts, tc.behind, tc.idle, tc.everRead, time.Minute); got != tc.want {
 			t.Errorf("%s: %q, want %q", name, got, tc.want)
 		}
 	}
@@ -194,5 +198,41 @@ func TestAPartitionThatNobodyReadsIsStuck(t *testing.T) {
 	must(t, err)
 	if got := r.Partitions[0].Warning; got != "5 entries wait, and no consumer of the group has ever read" {
 		t.Errorf("warning %q", got)
+	}
+}
+
+// A group that was made at an ID in the middle has no lag that the server knows.
+func TestAPartitionOfUnknownLagOrWithoutTheGroupIsToldOf(t *testing.T) {
+	s := redistest.Start(t)
+	c := s.Client()
+	fill(t, c, "orders:1", 5, 5, 5)
+	for _, stream := range []string{"orders:0", "orders:2"} {
+		for i := range 3 {
+			must(t, c.XAdd(t.Context(), &redis.XAddArgs{Stream: stream, ID: fmt.Sprint(i+1, "-0"), Values: []any{"n", i}}).Err())
+		}
+	}
+	must(t, c.XGroupCreate(t.Context(), "orders:0", group, "2-0").Err())
+	r, err := Topic(t.Context(), s.Config(), orders, Options{})
+	must(t, err)
+	if r.Partitions[0].Lag != nil {
+		t.Fatalf("the server tells a lag of %d: this test proves nothing", *r.Partitions[0].Lag)
+	}
+	var warnings []string
+	for _, p := range r.Partitions {
+		warnings = append(warnings, p.Warning)
+	}
+	want := []string{"entries wait, and no consumer of the group has ever read", "", "the group is missing here, so that nobody reads these 3 entries"}
+	if diff := cmp.Diff(want, warnings); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+	if r.Total.Lag != nil || r.Total.Pending != nil || r.Total.Length != 11 {
+		t.Errorf("total %+v, want the sums of what is not known unknown", r.Total)
+	}
+	// Everything after the group's place is deleted: nothing waits any more.
+	must(t, c.XDel(t.Context(), "orders:0", "3-0").Err())
+	r, err = Topic(t.Context(), s.Config(), orders, Options{})
+	must(t, err)
+	if got := r.Partitions[0].Warning; got != "" {
+		t.Errorf("nothing waits, and the warning is %q", got)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"syscall"
@@ -41,6 +42,10 @@ type childSpec struct {
 	Replicas int
 	// Partitions is their number in the source topic; 0: that of in.
 	Partitions int
+	// Service is the service name of OpenTelemetry; empty: nothing is exported.
+	Service string
+	// Environ are variables of the child's environment.
+	Environ []string `json:"-"`
 	// Forever: the job goes on until SIGTERM, which ends it in order.
 	Forever bool
 }
@@ -89,6 +94,10 @@ func (spec childSpec) run(ctx context.Context) error {
 	}
 	if spec.Replicas > 0 {
 		job.write = append(job.write, redisio.WithReplicas(spec.Replicas, replicaTimeout), redisio.WithWriteRetry(2*replicaTimeout))
+	}
+	if spec.Service != "" {
+		job.opts = append(job.opts, redisio.WithServiceName(spec.Service))
+		job.write = append(job.write, redisio.WithServiceName(spec.Service), redisio.WithTracing(redisio.TraceAll, redisio.TraceNoContents))
 	}
 	if spec.Partitions > 0 {
 		job.source = redisio.Topic{Name: in.Name, Partitions: spec.Partitions}
@@ -140,7 +149,7 @@ func (s *server) spawn(spec childSpec) *child {
 	}
 	c := &child{s: s, held: make(chan struct{}), ended: make(chan struct{})}
 	c.cmd = exec.Command(os.Args[0])
-	c.cmd.Env = append(os.Environ(), childEnv+"="+string(text))
+	c.cmd.Env = slices.Concat(os.Environ(), spec.Environ, []string{childEnv + "=" + string(text)})
 	c.cmd.Stderr = &c.stderr
 	_, err = c.cmd.StdinPipe() // never written to: its end is ours
 	if err != nil {

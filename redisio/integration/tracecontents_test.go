@@ -1,9 +1,11 @@
 package integration_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
@@ -164,24 +166,39 @@ func (k tracedSink) check(t *testing.T, span *oteltest.Span, contents redisio.Tr
 	}
 }
 
-// A bundle that fails has a span for each element that it was left with.
+// A bundle that fails has a span for each element that came to the sink.
 func TestElementsThatABundleFailsWithHaveSpans(t *testing.T) {
 	receiver := oteltest.Shared(t)
-	s := start(t)
-	service := service(t)
-	s.addFields("in:0", "_key", goodKey, "n", "1")
-	s.addFields("in:0", "_key", badKey, "n", "2")
-	s.set(streamOf(badKey))
-	j := untilCaughtUp(s)
-	j.write = []redisio.WriteOption{redisio.WithServiceName(service), redisio.WithTracing(redisio.TraceFailures, redisio.TraceMetadata)}
-	if err := j.run(t.Context()); err == nil {
-		t.Fatal("the job did not fail")
-	}
-	spans := receiver.Wait(t, service, "spans", func(spans []oteltest.Span) bool {
-		return oteltest.Count(spans, "XADD "+streamOf(badKey)) >= 1
-	})
-	if bad := oteltest.Find(spans, "XADD "+streamOf(badKey))[0]; !bad.Failed || !strings.Contains(bad.Status, "WRONGTYPE") {
-		t.Errorf("span of the element that cannot be written: %+v", bad)
+	for _, level := range []redisio.TraceLevel{redisio.TraceFailures, redisio.TraceAll} {
+		for name, opt := range map[string]redisio.WriteOption{"small batches": redisio.WithBatchCount(10), "at bundle end": redisio.WithFlushAtBundleEnd()} {
+			t.Run(fmt.Sprint(level, " ", name), func(t *testing.T) {
+				s := start(t)
+				service := service(t)
+				for range 50 {
+					s.addFields("in:0", "_key", badKey, "n", "1")
+				}
+				s.set(streamOf(badKey))
+				var came atomic.Int64
+				j := untilCaughtUp(s)
+				j.watch = &watch{see: func(context.Context, redisio.Message) error {
+					came.Add(1)
+					return nil
+				}}
+				j.write = []redisio.WriteOption{redisio.WithServiceName(service), redisio.WithBatchCount(10), opt, redisio.WithTracing(level, redisio.TraceMetadata)}
+				if err := j.run(t.Context()); err == nil {
+					t.Fatal("the job did not fail")
+				}
+				spans := receiver.Wait(t, service, "spans", func(spans []oteltest.Span) bool { return len(spans) >= int(came.Load()) })
+				if len(spans) != int(came.Load()) {
+					t.Errorf("%d spans of %d elements", len(spans), came.Load())
+				}
+				for _, span := range spans {
+					if span.Name != "XADD "+streamOf(badKey) || !span.Failed || !strings.Contains(span.Status, "WRONGTYPE") {
+						t.Errorf("span of an element that was not written: %+v", span)
+					}
+				}
+			})
+		}
 	}
 }
 

@@ -116,7 +116,7 @@ func (r *reader) replace(ctx context.Context, tr *Tracker, cure remedy, pos mess
 	r.reset() // its queue is empty: only an emptied reader looks at the server
 	r.afresh = true
 	r.acks.revoke()
-	r.acks = newLedger(r.client, r.stream, r.cfg.Group)
+	r.acks = r.newLedger()
 	// What is pending up to the new start is delivered again, not acknowledged:
 	// it may be that this job made the stream's group anew in a bundle that
 	// failed, and that nobody has read what is pending.

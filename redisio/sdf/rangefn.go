@@ -28,6 +28,7 @@ type RangeFn struct {
 
 	client *rdb.Client
 	times  eventTimes
+	sdk    *telemetry.SDK // nil: nothing is exported
 }
 
 // Setup connects to nothing yet; it resolves what the configuration refers to.
@@ -35,9 +36,7 @@ func (fn *RangeFn) Setup() (err error) {
 	if fn.client, err = rdb.Open(fn.Config.Conn); err != nil {
 		return err
 	}
-	if fn.Config.Service != "" {
-		telemetry.Open(fn.Config.Service)
-	}
+	fn.sdk = fn.Config.sdk()
 	fn.times, err = newEventTimes(&fn.Config.Config)
 	return err
 }
@@ -74,6 +73,7 @@ func (fn *RangeFn) ProcessElement(ctx context.Context, tr *RangeTracker, r Range
 	defer cancel()
 	p := newPages(fn.client, &fn.Config, tr, r)
 	defer p.hold(0)
+	defer fn.sdk.FlushSoon()
 	for {
 		page, err := p.next(ctx)
 		if err != nil {

@@ -111,9 +111,9 @@ const (
 func (b *batch) left() int { return len(b.entries) - b.next }
 
 func newReader(client *rdb.Client, cfg *Config, stream string) *reader {
-	r := &reader{client: client, cfg: cfg, stream: stream, hub: hubOf(client), spot: &spot{stream: stream}, acks: newLedger(client, stream, cfg.Group)}
-	r.of = telemetry.Of{Stream: stream, Group: cfg.Group}
+	r := &reader{client: client, cfg: cfg, stream: stream, hub: hubOf(client), spot: &spot{stream: stream}, of: telemetry.Of{Stream: stream, Group: cfg.Group}}
 	r.where, r.log = r.of.Where(), logs.Of(stream, cfg.Group)
+	r.acks = r.newLedger()
 	r.held = newHolding(r)
 	r.clear()
 	return r
@@ -159,7 +159,7 @@ var nowhere = expected{turn: math.MaxUint64}
 func (r *reader) begin(rest Restriction) {
 	if r.next != expectedOf(rest) {
 		r.reset()
-		r.acks = newLedger(r.client, r.stream, r.cfg.Group)
+		r.acks = r.newLedger()
 	}
 	r.next = nowhere
 	r.begun = rest.Position

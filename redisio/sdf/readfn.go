@@ -32,7 +32,7 @@ type ReadFn struct {
 	client *rdb.Client
 	times  eventTimes
 	direct directAcks
-	sdk    *telemetry.SDK // nil: the read is not traced
+	sdk    *telemetry.SDK // nil: nothing is exported
 }
 
 // ErrUnboundedDirect says that the direct runner cannot run a read without end.
@@ -44,9 +44,7 @@ func (fn *ReadFn) Setup() (err error) {
 	if fn.client, err = rdb.Open(fn.Config.Conn); err != nil {
 		return err
 	}
-	if fn.Config.Service != "" {
-		fn.sdk = telemetry.Open(fn.Config.Service)
-	}
+	fn.sdk = fn.Config.sdk()
 	fn.times, err = newEventTimes(&fn.Config)
 	return err
 }
@@ -154,7 +152,7 @@ func (fn *ReadFn) processDirectly(ctx context.Context, t *turn, part topic.Parti
 }
 
 // FinishBundle notes that everything that was emitted has been processed, and
-// has the bundle's spans exported.
+// has exported what was measured.
 func (fn *ReadFn) FinishBundle(_ context.Context, _ func(beam.EventTime, message.Message), _ func(beam.EventTime, message.DeadLetter)) {
 	fn.direct.processed()
 	fn.sdk.FlushSoon()

@@ -2,6 +2,7 @@ package sinks
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -18,7 +19,10 @@ type batcher[T any] struct {
 	opts BatchOptions
 	// deliver has a batch written for good. Its error fails the bundle.
 	deliver func(context.Context, []T) error
-	now     func() time.Time
+	// lose hears of the elements that are dropped with their bundle, before they
+	// were tried once; nil: nobody does.
+	lose func(items []T, attempts int, err error)
+	now  func() time.Time
 
 	bundle *bundle
 	ctx    context.Context // the bundle's, until Stop
@@ -87,10 +91,20 @@ func (b *batcher[T]) Stop() {
 		b.cancel()
 	}
 	b.done.Wait()
+	b.drop(b.batch.items, errDropped)
 	b.batch = batch[T]{}
 	select {
 	case <-b.wake:
 	default:
+	}
+}
+
+// errDropped is why elements are dropped that no batch failed with.
+var errDropped = errors.New("the bundle failed before the element was sent")
+
+func (b *batcher[T]) drop(items []T, err error) {
+	if b.lose != nil && len(items) > 0 {
+		b.lose(items, 0, err)
 	}
 }
 
@@ -103,6 +117,7 @@ func (b *batcher[T]) Add(item T, size int) error {
 		b.makeRoom(size)
 	}
 	if b.err != nil {
+		b.drop([]T{item}, b.err)
 		return b.err
 	}
 	b.batch.add(item, size)
@@ -188,6 +203,7 @@ func (b *batcher[T]) deliverAll(all batch[T]) error {
 	start := 0
 	for _, end := range append(all.cuts, len(all.items)) {
 		if err := b.deliver(b.ctx, all.items[start:end]); err != nil {
+			b.drop(all.items[end:], err)
 			return err
 		}
 		start = end
@@ -203,7 +219,11 @@ func (b *batcher[T]) next(idle bool) (batch[T], bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for {
-		if len(b.batch.items) == 0 || b.err != nil {
+		if b.err != nil {
+			b.drop(b.batch.items, b.err)
+			b.batch = batch[T]{}
+		}
+		if len(b.batch.items) == 0 {
 			b.running = false
 			b.changed.Broadcast()
 			return batch[T]{}, false

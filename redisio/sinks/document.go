@@ -219,7 +219,7 @@ func (d *DocumentFn) FinishBundle(ctx context.Context, emit func(beam.EventTime,
 	err := finishAll(d.lanes, func(l *documentLane) error { return l.batcher.Finish(ctx) })
 	d.bundle.close()
 	d.report(ctx)
-	d.spans.FlushSoon()
+	d.Trace.FlushSoon()
 	if err != nil {
 		return err
 	}

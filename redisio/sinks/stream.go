@@ -139,7 +139,7 @@ func (w *WriteFn) FinishBundle(ctx context.Context, emitFailed func(beam.EventTi
 	err := finishAll(w.lanes, func(l *lane) error { return l.batcher.Finish(ctx) })
 	w.bundle.close()
 	w.report(ctx)
-	w.spans.FlushSoon()
+	w.Trace.FlushSoon()
 	if err != nil {
 		return err
 	}

@@ -41,11 +41,15 @@ func (l *lane) idOf(i int) message.EntryID {
 }
 
 // bury is [WriteFn.bury], and tells of the failure.
-func (l *lane) bury(e entry, reason error, attempts int) (entry, bool, error) {
+func (l *lane) bury(e entry, reason error, attempts int) (instead entry, ok bool, err error) {
 	if l.fn.spans != nil {
 		l.traceFailed(&e, attempts, reason)
 	}
-	return l.fn.bury(e, reason, attempts)
+	instead, ok, err = l.fn.bury(e, reason, attempts)
+	if err != nil {
+		l.fn.Trace.FlushSoon() // the bundle fails with it, and comes to no end
+	}
+	return instead, ok, err
 }
 
 // lose tells of entries that are given up, with the whole bundle.
@@ -53,6 +57,7 @@ func (l *lane) lose(entries []entry, attempts int, err error) {
 	for i := range entries {
 		l.traceFailed(&entries[i], attempts, err)
 	}
+	l.fn.Trace.FlushSoon()
 }
 
 func (l *lane) traceFailed(e *entry, attempts int, err error) {
@@ -87,11 +92,15 @@ func (l *documentLane) traceWritten(items []document, errs []error) {
 }
 
 // bury is [DocumentFn.bury], and tells of the failure.
-func (l *documentLane) bury(doc document, reason error, attempts int) (document, bool, error) {
+func (l *documentLane) bury(doc document, reason error, attempts int) (instead document, ok bool, err error) {
 	if l.fn.spans != nil {
 		l.traceFailed(&doc, attempts, reason)
 	}
-	return l.fn.bury(doc, reason, attempts)
+	instead, ok, err = l.fn.bury(doc, reason, attempts)
+	if err != nil {
+		l.fn.Trace.FlushSoon()
+	}
+	return instead, ok, err
 }
 
 // lose tells of documents that are given up, with the whole bundle.
@@ -99,6 +108,7 @@ func (l *documentLane) lose(items []document, attempts int, err error) {
 	for i := range items {
 		l.traceFailed(&items[i], attempts, err)
 	}
+	l.fn.Trace.FlushSoon()
 }
 
 func (l *documentLane) traceFailed(doc *document, attempts int, err error) {

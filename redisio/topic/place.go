@@ -24,7 +24,10 @@ func IndexOf(hash int32, n int) int {
 //
 // A message with a key goes by [JavaHash] of the key. A message without one goes
 // by the hash of its JSON payload: the value of the first field called "data" as
-// it stands, else all fields as one JSON object.
+// it stands, else all fields as one JSON object, but for those of trace context
+// ([message.IsTraceField]): they differ whenever the message is read again, and
+// its place may not. A Java program that hashes them as well agrees on messages
+// without trace context only.
 //
 // The object has no white space; members are in the order of the fields, and
 // duplicates stay. In strings, `"` and `\` are escaped by `\`, control characters
@@ -46,13 +49,19 @@ func hashOf(m *message.Message) int32 {
 	return int32(unitHash(0).object(m.Fields))
 }
 
-// object adds the fields as a JSON object, without building its text.
+// object adds the fields, without those of trace context, as a JSON object. It
+// does not build its text.
 func (h unitHash) object(fields []message.Field) unitHash {
 	h = h.unit('{')
+	first := true
 	for i := range fields {
-		if i > 0 {
+		if message.IsTraceField(fields[i].Name) {
+			continue
+		}
+		if !first {
 			h = h.unit(',')
 		}
+		first = false
 		h = h.quoted(fields[i].Name).unit(':').quoted(fields[i].Value)
 	}
 	return h.unit('}')

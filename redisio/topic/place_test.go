@@ -31,6 +31,9 @@ func TestMessageIsPlacedByKeyElseByPayload(t *testing.T) {
 		{"fields", message.Message{Fields: fields("b", "1", "a", "2", "b", "3")}, `{"b":"1","a":"2","b":"3"}`},
 		{"escapes", message.Message{Fields: fields("a\"\\", "\b\f\n\r\t\x00\x1f\x7f/<>&")}, `{"a\"\\":"\b\f\n\r\t\u0000\u001F` + "\x7f" + `/<>&"}`},
 		{"no fields", message.Message{}, `{}`},
+		{"trace context before, between and behind", message.Message{Fields: fields("traceparent", "00-1", "a", "1", "tracestate", "v=1", "b", "2", "baggage", "x=y")}, `{"a":"1","b":"2"}`},
+		{"nothing but trace context", message.Message{Fields: fields("traceparent", "00-1")}, `{}`},
+		{"names that are like those of trace context", message.Message{Fields: fields("Traceparent", "00-1")}, `{"Traceparent":"00-1"}`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

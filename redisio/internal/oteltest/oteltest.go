@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -61,24 +62,46 @@ func Shared(t testing.TB) *Receiver {
 }
 
 func start() (*Receiver, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	r, _, err := open()
 	if err != nil {
 		return nil, err
 	}
-	r := &Receiver{addr: listener.Addr().String(), metrics: map[string]*metricsv1.Metric{}}
-	for name, value := range map[string]string{
-		"OTEL_EXPORTER_OTLP_ENDPOINT": "http://" + r.addr, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
-		"OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_METRIC_EXPORT_INTERVAL": "200",
-	} {
+	for _, variable := range append(r.Environ(), "OTEL_BSP_SCHEDULE_DELAY=100", "OTEL_METRIC_EXPORT_INTERVAL=200") {
+		name, value, _ := strings.Cut(variable, "=")
 		if err := os.Setenv(name, value); err != nil {
 			return nil, err
 		}
 	}
+	return r, nil // lives as long as the process
+}
+
+// Own returns a receiver of t's own, for another process.
+func Own(t testing.TB) *Receiver {
+	t.Helper()
+	r, server, err := open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Stop)
+	return r
+}
+
+// Environ has a process export to r.
+func (r *Receiver) Environ() []string {
+	return []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + r.addr, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc"}
+}
+
+func open() (*Receiver, *grpc.Server, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, nil, err
+	}
+	r := &Receiver{addr: listener.Addr().String(), metrics: map[string]*metricsv1.Metric{}}
 	server := grpc.NewServer()
 	tracepb.RegisterTraceServiceServer(server, r)
 	metricspb.RegisterMetricsServiceServer(server, metricsServer{r: r})
-	go func() { _ = server.Serve(listener) }() // lives as long as the process
-	return r, nil
+	go func() { _ = server.Serve(listener) }()
+	return r, server, nil
 }
 
 // Export keeps spans.

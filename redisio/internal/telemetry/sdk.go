@@ -2,14 +2,15 @@ package telemetry
 
 import (
 	"context"
+	"crypto/rand"
+	"fmt"
 	"os"
 	"strings"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"go.opentelemetry.io/contrib/exporters/autoexport"
 	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -28,21 +29,15 @@ type SDK struct {
 	// either, so that it need not be begun.
 	FollowsParent bool
 
-	spans, metrics flusher // nil: nothing to export
-	flushing       atomic.Bool
-	// stalled: the last flush did not get through, so that nobody is to wait for
-	// the next one.
-	stalled atomic.Bool
+	spans, metrics *exporter // nil: nothing to export
 }
-
-type flusher interface{ ForceFlush(context.Context) error }
 
 var sdks = struct {
 	sync.Mutex
 	byService map[string]*SDK
 	// foreign: the program has set up tracing itself.
 	foreign bool
-	metrics flusher // nil until metrics are exported
+	metrics *exporter // nil until metrics are exported
 }{byService: map[string]*SDK{}}
 
 // The process's providers before anybody has set others.
@@ -76,16 +71,17 @@ func setUp(service string) *SDK {
 		sdks.foreign = otel.GetTracerProvider() != unsetTracers
 	}
 	switch {
-	case sdks.foreign:
-		return &SDK{Tracer: otel.Tracer(Scope)}
 	case strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true"):
-		return &SDK{Tracer: otel.Tracer(Scope), FollowsParent: true}
-	case first:
+		return &SDK{Tracer: otel.Tracer(Scope), FollowsParent: !sdks.foreign}
+	case first && !sdks.foreign:
 		otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
 			logs.Log.Warn("OpenTelemetry: what was measured could not be exported", "error", err)
 		}))
 	}
 	res := resourceOf(service)
+	if sdks.foreign {
+		return &SDK{Tracer: otel.Tracer(Scope), metrics: startMetrics(res)}
+	}
 	s := &SDK{FollowsParent: samplesByParent(), metrics: startMetrics(res)}
 	tracers, err := newTracers(res)
 	if err != nil {
@@ -93,7 +89,7 @@ func setUp(service string) *SDK {
 		s.Tracer = otel.Tracer(Scope)
 		return s
 	}
-	s.Tracer, s.spans = tracers.Tracer(Scope), tracers
+	s.Tracer, s.spans = tracers.Tracer(Scope), &exporter{to: tracers}
 	if otel.GetTracerProvider() == unsetTracers {
 		otel.SetTracerProvider(tracers) // for spans of the user's own
 	}
@@ -112,7 +108,7 @@ func newTracers(res *resource.Resource) (*sdktrace.TracerProvider, error) {
 
 // startMetrics has the process's metrics exported, under the service name that
 // came first: a process has one set of them.
-func startMetrics(res *resource.Resource) flusher {
+func startMetrics(res *resource.Resource) *exporter {
 	if sdks.metrics != nil || otel.GetMeterProvider() != unsetMeters {
 		return sdks.metrics
 	}
@@ -123,16 +119,29 @@ func startMetrics(res *resource.Resource) flusher {
 	}
 	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader), sdkmetric.WithResource(res))
 	otel.SetMeterProvider(meters)
-	sdks.metrics = meters
-	return meters
+	sdks.metrics = &exporter{to: meters, mostPause: mostMetricsPause}
+	return sdks.metrics
 }
 
+// instance tells this process from others of the same service: without it the
+// counters of two workers are taken for one.
+var instance = sync.OnceValue(func() attribute.KeyValue {
+	var id [16]byte
+	_, _ = rand.Read(id[:])                         // never fails
+	id[6], id[8] = id[6]&0x0F|0x40, id[8]&0x3F|0x80 // a UUID of version 4
+	return semconv.ServiceInstanceID(fmt.Sprintf("%x-%x-%x-%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:]))
+})
+
 func resourceOf(service string) *resource.Resource {
-	res := resource.Default() // OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES
-	if service == "" {
-		return res
+	own := []attribute.KeyValue{}
+	if service != "" {
+		own = append(own, semconv.ServiceName(service))
 	}
-	named, err := resource.Merge(res, resource.NewSchemaless(semconv.ServiceName(service)))
+	res := resource.Default() // OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES
+	if !res.Set().HasValue(semconv.ServiceInstanceIDKey) {
+		own = append(own, instance())
+	}
+	named, err := resource.Merge(res, resource.NewSchemaless(own...))
 	if err != nil {
 		return res // schemaless attributes do not conflict
 	}
@@ -144,61 +153,4 @@ func resourceOf(service string) *resource.Resource {
 func samplesByParent() bool {
 	sampler := strings.TrimSpace(os.Getenv("OTEL_TRACES_SAMPLER"))
 	return sampler == "" || strings.HasPrefix(strings.ToLower(sampler), "parentbased_")
-}
-
-const (
-	// flushTimeout bounds a flush that nobody waits for.
-	flushTimeout = 30 * time.Second
-	// flushWait bounds how long the end of a worker waits.
-	flushWait = time.Second
-)
-
-// FlushSoon has the spans exported, without waiting for that. It is for the end
-// of a bundle, and costs next to nothing while an export is under way.
-func (s *SDK) FlushSoon() {
-	if s == nil || s.spans == nil || !s.flushing.CompareAndSwap(false, true) {
-		return
-	}
-	go func() {
-		defer s.flushing.Store(false)
-		s.flush(context.Background(), flushTimeout, s.spans)
-	}()
-}
-
-// Flush exports spans and metrics and waits for that, but for a second at most,
-// and not at all where the last export did not get through. It is for the end
-// of a worker.
-func (s *SDK) Flush(ctx context.Context) {
-	switch {
-	case s == nil:
-	case s.stalled.Load():
-		s.FlushSoon()
-	default:
-		s.flush(ctx, flushWait, s.spans, s.metrics)
-	}
-}
-
-func (s *SDK) flush(ctx context.Context, limit time.Duration, what ...flusher) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	failed := false
-	for _, f := range what {
-		failed = f != nil && f.ForceFlush(ctx) != nil || failed
-	}
-	s.stalled.Store(failed)
-}
-
-// FlushAll is [SDK.Flush] for all service names of the process.
-func FlushAll(ctx context.Context) {
-	sdks.Lock()
-	all := make([]*SDK, 0, len(sdks.byService))
-	for _, s := range sdks.byService {
-		all = append(all, s)
-	}
-	sdks.Unlock()
-	var done sync.WaitGroup
-	for _, s := range all {
-		done.Go(func() { s.Flush(ctx) })
-	}
-	done.Wait()
 }

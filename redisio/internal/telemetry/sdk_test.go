@@ -1,83 +1,81 @@
 package telemetry
 
 import (
-	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
 	"testing"
-	"time"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/trace/noop"
 )
 
-// stuck is a flusher that ends with its context, or when it is let go.
-type stuck struct {
-	entered chan struct{}
-	release chan struct{}
+// probeEnv makes the test binary say what it set up, in a process of its own:
+// a process does so once.
+const probeEnv = "BEAMREDIS_TEST_SDK"
+
+// probed is what such a process says.
+type probed struct {
+	Instance, Service string
+	Spans, Metrics    bool // exported
 }
 
-func newStuck() *stuck {
-	return &stuck{entered: make(chan struct{}, 10), release: make(chan struct{})}
-}
-
-func (s *stuck) ForceFlush(ctx context.Context) error {
-	s.entered <- struct{}{}
-	select {
-	case <-s.release:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func TestTheEndOfABundleDoesNotWaitForAnExport(t *testing.T) {
-	f := newStuck()
-	s := &SDK{spans: f}
-	s.FlushSoon()
-	<-f.entered // it returned, and the export is under way
-	for range 100 {
-		s.FlushSoon()
-	}
-	if n := len(f.entered); n != 0 {
-		t.Errorf("%d exports were begun beside the one under way", n)
-	}
-	close(f.release)
-	for deadline := time.Now().Add(time.Minute); ; <-time.After(time.Millisecond) {
-		if s.FlushSoon(); len(f.entered) > 0 {
-			return
+func TestMain(m *testing.M) {
+	if how := os.Getenv(probeEnv); how != "" {
+		if how == "own tracers" {
+			otel.SetTracerProvider(noop.NewTracerProvider())
 		}
-		if time.Now().After(deadline) {
-			t.Fatal("no export after the one that was stuck")
+		s, said := Open("orders"), probed{}
+		said.Spans, said.Metrics = s.spans != nil, s.metrics != nil
+		for _, kv := range resourceOf("orders").Attributes() {
+			switch kv.Key {
+			case "service.instance.id":
+				said.Instance = kv.Value.AsString()
+			case "service.name":
+				said.Service = kv.Value.AsString()
+			}
 		}
+		if err := json.NewEncoder(os.Stdout).Encode(said); err != nil {
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func probe(t *testing.T, how string, env ...string) (said probed) {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), os.Args[0])
+	c.Env = append(append(os.Environ(), probeEnv+"="+how), env...)
+	out, err := c.Output()
+	if err == nil {
+		err = json.Unmarshal(out, &said)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return said
+}
+
+// Without that the counters of two workers would be taken for one that goes up
+// and down.
+func TestProcessesOfOneServiceAreToldApart(t *testing.T) {
+	one, other := probe(t, "plain"), probe(t, "plain")
+	if len(one.Instance) != 36 || one.Instance == other.Instance || one.Service != "orders" || other.Service != "orders" {
+		t.Errorf("two processes are %+v and %+v", one, other)
+	}
+	if got := probe(t, "plain", "OTEL_RESOURCE_ATTRIBUTES=service.instance.id=worker-7"); got.Instance != "worker-7" {
+		t.Errorf("an instance that the environment names is %q", got.Instance)
 	}
 }
 
-func TestTheEndOfAWorkerWaitsOnceForWhatDoesNotGetThrough(t *testing.T) {
-	f := newStuck()
-	s := &SDK{spans: f}
-	s.Flush(t.Context()) // returns although the export never ends
-	if !s.stalled.Load() {
-		t.Fatal("an export that did not end counts as one that got through")
+func TestAProgramWithTracersOfItsOwnHasMetricsExported(t *testing.T) {
+	if got := probe(t, "own tracers"); got.Spans || !got.Metrics {
+		t.Errorf("own spans exported: %v, metrics: %v; want metrics only", got.Spans, got.Metrics)
 	}
-	<-f.entered
-	ended, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	s.Flush(ended) // leaves it to the background
-	<-f.entered
-	if !s.flushing.Load() {
-		t.Error("the export does not go on in the background")
+	if got := probe(t, "own tracers", "OTEL_SDK_DISABLED=true"); got.Spans || got.Metrics {
+		t.Errorf("exported although that is turned off: %+v", got)
 	}
-	close(f.release)
-	for deadline := time.Now().Add(time.Minute); s.stalled.Load(); <-time.After(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("an export that got through is not noticed")
-		}
-	}
-}
-
-func TestNothingToExportIsNoError(t *testing.T) {
-	var none *SDK
-	none.FlushSoon()
-	none.Flush(t.Context())
-	(&SDK{}).FlushSoon()
-	(&SDK{}).Flush(t.Context())
-	FlushAll(t.Context())
 }
 
 func TestSamplersThatFollowTheParentAreKnown(t *testing.T) {

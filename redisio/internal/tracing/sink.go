@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	semconv "go.opentelemetry.io/otel/semconv/v1.41.0"
 	"go.opentelemetry.io/otel/trace"
@@ -61,15 +59,21 @@ type Options struct {
 	Contents Contents `json:"contents,omitempty"`
 }
 
+// spans reports whether any write has a span.
+func (o Options) spans() bool { return o.Level == Failures || o.Level == All }
+
+// off reports whether the options ask for nothing of OpenTelemetry.
+func (o Options) off() bool { return o.Service == "" && !o.spans() }
+
 // Open has the process's metrics exported, if the options ask for OpenTelemetry
 // at all, and returns what makes spans; nil if the level is none. command is
 // what the sink writes with.
 func (o Options) Open(c conn.Config, command string, coder func(error) string) *Sink {
-	if o == (Options{}) {
+	if o.off() {
 		return nil
 	}
 	sdk := telemetry.Open(o.Service)
-	if o.Level != Failures && o.Level != All {
+	if !o.spans() {
 		return nil
 	}
 	s := &Sink{sdk: sdk, all: o.Level == All, contents: o.Contents, command: command, code: coder}
@@ -103,16 +107,16 @@ func (s *Sink) adds() bool { return s.command == Add }
 // Flush exports what the process has measured, for the end of a worker; see
 // [telemetry.SDK.Flush].
 func (o Options) Flush(ctx context.Context) {
-	if o != (Options{}) {
+	if !o.off() {
 		telemetry.Open(o.Service).Flush(ctx)
 	}
 }
 
-// FlushSoon has the spans exported: for the end of a bundle. The nil pointer has
-// none.
-func (s *Sink) FlushSoon() {
-	if s != nil {
-		s.sdk.FlushSoon()
+// FlushSoon has what was measured exported, for the end of a bundle; see
+// [telemetry.SDK.FlushSoon].
+func (o Options) FlushSoon() {
+	if !o.off() {
+		telemetry.Open(o.Service).FlushSoon()
 	}
 }
 
@@ -254,52 +258,4 @@ func (s *Sink) describeMessage(span trace.Span, m *message.Message) {
 	if m.Stream != "" {
 		span.SetAttributes(SourceKey.String(valid(m.Stream)), SourceIDKey.String(m.ID.String()))
 	}
-}
-
-// mostContents is how many bytes of an element its span holds. More would make
-// the few hundred spans of an export larger than receivers take.
-const mostContents = 16 << 10
-
-// contentsOf are the fields of an entry or a document, or its JSON.
-func contentsOf(e *Element) []attribute.KeyValue {
-	if e.JSON != "" {
-		text, cut := cutTo(e.JSON, mostContents)
-		return append([]attribute.KeyValue{DocumentKey.String(text)}, ifCut(cut)...)
-	}
-	list := e.Fields
-	if list == nil && e.Message != nil {
-		list = e.Message.Fields
-	}
-	var attrs []attribute.KeyValue
-	room, cut := mostContents, false
-	for i := range list {
-		f := &list[i]
-		room -= len(f.Name)
-		if room <= 0 {
-			cut = true
-			break
-		}
-		text, shorter := cutTo(f.Value, room)
-		room -= len(text)
-		cut = cut || shorter
-		attrs = append(attrs, attribute.String(string(FieldPrefix)+valid(f.Name), text))
-	}
-	return append(attrs, ifCut(cut)...)
-}
-
-func cutTo(s string, n int) (text string, cut bool) {
-	if len(s) <= n {
-		return valid(s), false
-	}
-	return valid(s[:n]), true
-}
-
-// valid makes a text of any bytes: an export fails with one that is not UTF-8.
-func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
-
-func ifCut(cut bool) []attribute.KeyValue {
-	if !cut {
-		return nil
-	}
-	return []attribute.KeyValue{CutKey.Bool(true)}
 }

@@ -221,5 +221,4 @@ func (w *Waiting) Acked(began time.Time, err error) {
 		span.End(ended)
 	}
 	giveBack(w.counted)
-	s.sdk.FlushSoon()
 }

@@ -37,7 +37,7 @@ func TestAPasswordOfTheSentinelsIsRotated(t *testing.T) {
 	r.replicas = replicasOf(t, r.primary, s.Servers())
 	r.add(t, 1, 10, len(r.replicas))
 	client := r.open(t)
-	r.wantPage(t, client, 0, 10, 10, 10, true)
+	r.wantPage(t, client, 0, 10, 10, 10, 10, true)
 	ping := func(ctx context.Context) error { return client.Ping(ctx) }
 	if err := ping(t.Context()); err != nil {
 		t.Fatal(err)

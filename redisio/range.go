@@ -127,7 +127,9 @@ func readRange(s beam.Scope, c Conn, t Topic, from, to Bound, collectFailed bool
 // ReadRanges is [ReadRange] for requests that a pipeline makes: reqs is a
 // PCollection of [RangeRequest], each of which may name another topic. A
 // message tells by its Stream where it comes from. A request that is wrong
-// fails its bundle.
+// fails its bundle. Requests must be at the smallest timestamp there is, as those
+// of beam.Create are: behind one that is later, history is late, and windows drop
+// it.
 //
 // ReadRanges panics if the configuration is wrong; see [TryReadRanges].
 func ReadRanges(s beam.Scope, c Conn, reqs beam.PCollection, opts ...RangeOption) beam.PCollection {

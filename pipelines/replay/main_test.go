@@ -185,6 +185,7 @@ func TestBadInputIsOneLineAndDoesNothing(t *testing.T) {
 		"--redis URL --source in --output DIR/y --keep_ids":                 {usage, "--keep_ids is for --sink: files always hold the IDs"},
 		"--redis URL --source in --sink out --keep_ids --sink_partitions 3": {usage, "--keep_ids: 4 partitions cannot become 3: IDs of a stream only grow"},
 		"--redis URL --input DIR/x --sink out --to 5":                       {usage, "--from and --to are for a topic: --input reads all that the files hold"},
+		"--redis URL --input DIR/x --sink out --allow_loss":                 {usage, "--allow_loss is for a topic: files lose nothing"},
 		"--redis URL --source in --sink out --runner prisma":                {usage, `--runner: "prisma" is no runner: want prism, direct, flink, flink-streaming, spark, dataflow, portable or dot`},
 		"--redis URL --source in --sink out --from 9 --to 5":                {failed, "bounds of the range: from 9-0 is after to 5-0"},
 		"--redis URL --source in --sink out --from latest":                  {failed, "bounds of the range: from is latest: there is nothing after it; Read reads what comes"},

@@ -93,14 +93,24 @@ type readFn struct {
 // Setup names the streams once.
 func (fn *readFn) Setup() { fn.streams = names(fn.Sink) }
 
-// ProcessElement reads the files of one stream.
+// ProcessElement reads the files of one stream. Parts of a backup share the entry
+// at which they meet, if they were made up to and from its ID: it is read once.
 func (fn *readFn) ProcessElement(ctx context.Context, g fileGroup, emit func(redisio.Message)) error {
+	var last redisio.Message
+	lastIn := ""
 	for _, name := range g.Names {
 		err := eachRecord(ctx, name, func(r record) error {
 			if fn.KeepIDs && r.Partitions != len(fn.streams) {
 				return fmt.Errorf("--keep_ids: %d partitions cannot become %d: IDs of a stream only grow; give --sink_partitions %d",
 					r.Partitions, len(fn.streams), r.Partitions)
 			}
+			if lastIn != "" && !last.ID.Less(r.entryID) {
+				if same(&last, &r.Message) {
+					return nil
+				}
+				return fmt.Errorf("entry %s of %s comes after %s in %s: both hold a part of the same IDs; give files that follow each other", r.ID, r.Stream, last.ID, lastIn)
+			}
+			last, lastIn = r.Message, name
 			emit(place(r.Message, r.Partition, r.Partitions, fn.Sink, fn.streams))
 			return nil
 		})
@@ -109,6 +119,11 @@ func (fn *readFn) ProcessElement(ctx context.Context, g fileGroup, emit func(red
 		}
 	}
 	return nil
+}
+
+// same reports whether two messages are the same entry.
+func same(a, b *redisio.Message) bool {
+	return a.ID == b.ID && a.Key == b.Key && a.EmptyKey == b.EmptyKey && slices.Equal(a.Fields, b.Fields)
 }
 
 // eachRecord calls f for each line of a file. Errors name the file and the line.

@@ -97,7 +97,11 @@ func (j *job) read(s beam.Scope) (beam.PCollection, error) {
 		groups := beam.Reshuffle(s, beam.ParDo(s, &listFn{}, beam.Create(s, j.input)))
 		return beam.ParDo(s, &readFn{Sink: j.sink, KeepIDs: j.keepIDs}, groups), nil
 	}
-	messages, err := redisio.TryReadRange(s, j.conn, j.source, j.from, j.to, redisio.WithOrder(), redisio.WithKeyField(j.keyField))
+	options := []redisio.RangeOption{redisio.WithOrder(), redisio.WithKeyField(j.keyField)}
+	if !j.allowLoss {
+		options = append(options, redisio.WithFailOnLoss())
+	}
+	messages, err := redisio.TryReadRange(s, j.conn, j.source, j.from, j.to, options...)
 	if err != nil || j.output != "" {
 		return messages, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"strings"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 
@@ -22,6 +23,7 @@ type settings struct {
 	output       string
 	input        string
 	keyField     string
+	allowLoss    bool
 	check        bool
 	telemetry    cli.Telemetry
 }
@@ -36,8 +38,9 @@ func (s *settings) register(fs *flag.FlagSet) {
 	fs.StringVar(&s.output, "output", "", "`prefix` of the files to write in place of a topic: PREFIX-PARTITION-of-PARTITIONS-ID.jsonl")
 	fs.StringVar(&s.input, "input", "", "`glob` of the files to read in place of a topic")
 	fs.StringVar(&s.keyField, "key_field", "_key", "`name` of the entry field that holds the message key; empty: entries have no key")
+	fs.BoolVar(&s.allowLoss, "allow_loss", false, "leave out, with a warning, what is trimmed from the source before it could be read; else it ends the replay, with status 1")
 	s.telemetry.Register(fs)
-	fs.BoolVar(&s.check, "check", true, "look at Redis and at the files from this machine before the pipeline is submitted; --check=false where only the workers reach them")
+	fs.BoolVar(&s.check, "check", true, "look at Redis and at the files from this machine before the pipeline is submitted; --check=false, by which files of the same name are replaced, where only the workers reach them")
 }
 
 // job is the replay that the flags ask for.
@@ -87,6 +90,9 @@ func (s *settings) checkWays() error {
 	if s.input != "" && (s.from != "earliest" || s.to != "latest") {
 		errs = append(errs, errors.New("--from and --to are for a topic: --input reads all that the files hold"))
 	}
+	if s.input != "" && s.allowLoss {
+		errs = append(errs, errors.New("--allow_loss is for a topic: files lose nothing"))
+	}
 	if s.keepIDs && s.output != "" {
 		errs = append(errs, errors.New("--keep_ids is for --sink: files always hold the IDs"))
 	}
@@ -102,7 +108,7 @@ func (j *job) checkOutput(ctx context.Context) error {
 	if j.output == "" {
 		return nil
 	}
-	names, err := list(ctx, j.output+"-*"+suffix)
+	names, err := list(ctx, literal.Replace(j.output)+"-*"+suffix)
 	if err != nil {
 		return fmt.Errorf("--output: %w", err)
 	}
@@ -111,6 +117,9 @@ func (j *job) checkOutput(ctx context.Context) error {
 	}
 	return nil
 }
+
+// literal makes a glob of text that matches nothing else.
+var literal = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
 
 // list expands a glob.
 func list(ctx context.Context, glob string) ([]string, error) {

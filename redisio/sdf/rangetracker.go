@@ -96,8 +96,8 @@ func (t *RangeTracker) TrySplit(fraction float64) (primary, residual any, err er
 }
 
 // GetProgress returns how much of the range was read and how much is left, as
-// milliseconds of entry IDs: exact, if entries come at an even rate, and never
-// more than there is.
+// milliseconds of entry IDs: of entries it is an estimate, exact where they come
+// at an even rate.
 func (t *RangeTracker) GetProgress() (done, remaining float64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

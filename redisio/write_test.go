@@ -86,6 +86,8 @@ func TestMistakesOfAWriteNameTheOption(t *testing.T) {
 		"no name":          {[]WriteOption{WithIdempotenceTTL(time.Hour)}, []string{"need WithIdempotence"}},
 		"TTL":              {[]WriteOption{WithIdempotence("a"), WithIdempotenceTTL(1)}, []string{"WithIdempotenceTTL: 1ns is less than a millisecond"}},
 		"window":           {[]WriteOption{WithIdempotence("a"), WithIdempotenceWindow(0)}, []string{"WithIdempotenceWindow: 0 is not positive"}},
+		"exact of what":    {[]WriteOption{WithExactTrim()}, []string{"trimming: Exact trims nothing without a bound: give MaxLen, MinID or MaxAge"}},
+		"limit of what":    {[]WriteOption{WithTrimLimit(1)}, []string{"trimming: Limit trims nothing without a bound: give MaxLen, MinID or MaxAge"}},
 		"closure": {[]WriteOption{WithTopicOf(func(Message) Topic { return orders })},
 			[]string{"WithTopicOf: example.com/beamredis/redisio", "register.Function1x1"}},
 		"nil":              {[]WriteOption{WithIdempotence("a"), WithIdempotenceKey(nil)}, []string{"WithIdempotenceKey: the function is nil"}},

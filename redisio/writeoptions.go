@@ -126,8 +126,9 @@ func WithMinID(id EntryID) WriteOption {
 }
 
 // WithExactTrim removes everything beyond the bound of [WithMaxLen],
-// [WithMaxAge] or [WithMinID] with each batch. Default: the server may keep
-// what shares a node with entries within the bound, which is much cheaper.
+// [WithMaxAge] or [WithMinID] with each batch; without one of them it is a
+// mistake. Default: the server may keep what shares a node with entries within
+// the bound, which is much cheaper.
 func WithExactTrim() WriteOption {
 	return writeOption{"WithExactTrim", func(cfg *sinks.WriteConfig) error {
 		cfg.Trim.Exact = true
@@ -136,8 +137,8 @@ func WithExactTrim() WriteOption {
 }
 
 // WithTrimLimit bounds how many entries one trimming, of which there is one
-// for each batch and stream, may remove. Default: the server's bound, a hundred
-// nodes.
+// for each batch and stream, may remove; without a bound it is a mistake.
+// Default: the server's bound, a hundred nodes.
 func WithTrimLimit(n int64) WriteOption {
 	return writeOption{"WithTrimLimit", func(cfg *sinks.WriteConfig) error {
 		cfg.Trim.Limit = n
@@ -145,7 +146,8 @@ func WithTrimLimit(n int64) WriteOption {
 	}}
 }
 
-// WithReplicas has a batch count as written only when n replicas have it too.
+// WithReplicas has a batch of entries count as written only when n replicas
+// have it too. Documents do not wait for replicas.
 // Where they do not within timeout, the bundle fails, and the runner has it
 // written again: twice, unless [WithIdempotence] is set. Default: replicas are
 // not waited for.

@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"slices"
 	"testing"
 
 	"example.com/beamredis/redisio/internal/oteltest"
@@ -26,6 +27,13 @@ func TestAWorkerThatIsEndedHasExportedWhatItMeasured(t *testing.T) {
 			}
 			return told == n
 		})
+	}
+	// What has not happened is known as 0, so that its first time is an increase.
+	for _, counter := range slices.Concat(telemetry.Rare, telemetry.WriteRare) {
+		points := receiver.Metric(counter.OTelName()).GetSum().GetDataPoints()
+		if len(points) == 0 || points[0].GetAsInt() != 0 {
+			t.Errorf("%s is exported as %v, want 0", counter.OTelName(), points)
+		}
 	}
 	spans := 0
 	for _, p := range out.Parts() {

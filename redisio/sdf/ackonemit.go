@@ -49,7 +49,7 @@ func (l *ledger) ackEmitted(ctx context.Context, ids []message.EntryID, traced [
 	err := l.ack(ctx, ids)
 	l.settleEmitted(len(ids))
 	for _, w := range traced {
-		w.Acked(began, err)
+		w.Acked(began, err, nil)
 	}
 	if err != nil {
 		telemetry.AckFailures.AddOutside(ctx, 1, l.where)

@@ -231,12 +231,17 @@ func (l *ledger) commit(ctx context.Context, rc *receipt) {
 		return
 	}
 	began := time.Now()
-	err := errors.Join(l.ack(ctx, rc.claimed), l.ack(ctx, rc.others))
+	claimed, others := l.ack(ctx, rc.claimed), l.ack(ctx, rc.others)
+	var ranges error
 	for _, s := range rc.spans {
-		err = errors.Join(err, l.ackRange(ctx, s))
+		ranges = errors.Join(ranges, l.ackRange(ctx, s))
 	}
-	rc.traced.Acked(began, err)
-	if err != nil {
+	if len(rc.claimed) == 0 { // too many to be kept one by one: they are in a range
+		rc.traced.Acked(began, ranges, others)
+	} else {
+		rc.traced.Acked(began, claimed, others)
+	}
+	if err := errors.Join(claimed, others, ranges); err != nil {
 		telemetry.AckFailures.AddOutside(ctx, 1, l.where)
 		l.log.WarnContext(ctx, "entries stay pending until a later bundle is final: they could not be acknowledged",
 			"entries", len(rc.claimed)+len(rc.others), "ranges", len(rc.spans), "error", err)

@@ -113,6 +113,7 @@ func (b *batch) left() int { return len(b.entries) - b.next }
 func newReader(client *rdb.Client, cfg *Config, stream string) *reader {
 	r := &reader{client: client, cfg: cfg, stream: stream, hub: hubOf(client), spot: &spot{stream: stream}, of: telemetry.Of{Stream: stream, Group: cfg.Group}}
 	r.where, r.log = r.of.Where(), logs.Of(stream, cfg.Group)
+	telemetry.Begin(context.Background(), r.where, telemetry.Rare...)
 	r.acks = r.newLedger()
 	r.held = newHolding(r)
 	r.clear()

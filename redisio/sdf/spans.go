@@ -34,7 +34,7 @@ func (r *reader) trace(part topic.Partition) {
 		return
 	}
 	r.spans = tracing.NewSource(tracing.SourceConfig{
-		Service: r.cfg.Service, Conn: r.cfg.Conn, Partition: part, Group: r.cfg.Group, Consumer: r.cfg.Consumer,
+		Service: r.cfg.Service, Conn: r.cfg.Conn, Partition: part, Group: r.cfg.Group, Consumer: r.cfg.Consumer, Code: rdb.ErrorCode,
 	})
 }
 
@@ -85,7 +85,7 @@ func (t *turn) takeTraced() *tracing.Waiting {
 	if len(t.traced.claimed) == 0 {
 		return nil
 	}
-	w := t.r.spans.Keep(t.traced.claimed)
+	w := t.r.spans.Keep(t.traced.claimed, nil)
 	t.traced.claimed = nil
 	return w
 }
@@ -94,7 +94,7 @@ func (t *turn) takeTraced() *tracing.Waiting {
 // acknowledges.
 func (t *turn) keepTraced() *tracing.Waiting {
 	if t.cfg.Ack != AckOnCheckpoint {
-		return t.r.spans.Keep(t.traced.others)
+		return t.r.spans.Keep(nil, t.traced.others)
 	}
-	return t.r.spans.Keep(append(t.traced.claimed, t.traced.others...))
+	return t.r.spans.Keep(t.traced.claimed, t.traced.others)
 }

@@ -134,6 +134,7 @@ func (d *DocumentFn) Setup() error {
 	d.keyOf, d.encode = d.keyFunc(), d.encoder()
 	d.where, d.spans = telemetry.ByCommand(commands[d.Format]), d.Trace.Open(d.Conn, commands[d.Format], rdb.ErrorCode)
 	d.burial = burial{collect: d.CollectFailed, errorStream: d.ErrorStream}
+	telemetry.Begin(context.Background(), d.where, telemetry.WriteRare...)
 	d.lanes = nil
 	for range max(1, d.Concurrency) {
 		d.lanes = append(d.lanes, newDocumentLane(d, client))

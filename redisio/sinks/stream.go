@@ -70,6 +70,7 @@ func (w *WriteFn) Setup() error {
 	}
 	w.failed = burial{collect: w.CollectFailed, errorStream: w.ErrorStream}
 	w.where, w.spans = telemetry.ByCommand(tracing.Add), w.Trace.Open(w.Conn, tracing.Add, rdb.ErrorCode)
+	telemetry.Begin(context.Background(), w.where, telemetry.WriteRare...)
 	w.lanes = nil
 	for range max(1, w.Concurrency) {
 		w.lanes = append(w.lanes, newLane(w, client))

@@ -108,6 +108,14 @@ func (c *Counter) Add(ctx context.Context, n int64, at Where) {
 	c.otel.Add(ctx, n, at)
 }
 
+// Begin tells OpenTelemetry of counters before they count: what a series begins
+// with is no increase to whoever asks for that.
+func Begin(ctx context.Context, at Where, counters ...*Counter) {
+	for _, c := range counters {
+		c.otel.Add(ctx, 0, at)
+	}
+}
+
 // AddOutside counts n where no bundle runs. Beam has no place for it, and is
 // told by [Counter.Settle].
 func (c *Counter) AddOutside(ctx context.Context, n int64, at Where) {

@@ -1,6 +1,8 @@
 package tracing
 
 import (
+	"context"
+	"errors"
 	"net"
 	"strconv"
 
@@ -41,3 +43,15 @@ func ofServer(c conn.Config) []attribute.KeyValue {
 // messagingSystem is the name that spans give Redis as a messaging system; there
 // is none among the known ones.
 var messagingSystem = semconv.MessagingSystemKey.String("redis")
+
+// kindOf are the attributes that say what kind of error err is. code is the
+// server's word for it, empty where it has not answered.
+func kindOf(err error, code func(error) string) []attribute.KeyValue {
+	if word := code(err); word != "" {
+		return []attribute.KeyValue{semconv.ErrorTypeKey.String(word), semconv.DBResponseStatusCode(word)}
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return []attribute.KeyValue{semconv.ErrorTypeKey.String("timeout")}
+	}
+	return []attribute.KeyValue{semconv.ErrorTypeOther}
+}

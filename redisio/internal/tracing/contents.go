@@ -10,6 +10,10 @@ import (
 // the few hundred spans of an export larger than receivers take.
 const mostContents = 16 << 10
 
+// mostFields is how many fields a span tells of: the SDK drops attributes beyond
+// 128 of a span, without a mark.
+const mostFields = 100
+
 // contentsOf are the fields of an entry or a document, or its JSON.
 func contentsOf(e *Element) []attribute.KeyValue {
 	if e.JSON != "" {
@@ -25,7 +29,7 @@ func contentsOf(e *Element) []attribute.KeyValue {
 	for i := range list {
 		f := &list[i]
 		room -= len(f.Name)
-		if room <= 0 {
+		if room <= 0 || i == mostFields {
 			cut = true
 			break
 		}
@@ -34,7 +38,7 @@ func contentsOf(e *Element) []attribute.KeyValue {
 		cut = cut || shorter
 		attrs = append(attrs, attribute.String(string(FieldPrefix)+valid(f.Name), text))
 	}
-	return append(attrs, ifCut(cut)...)
+	return append(ifCut(cut), attrs...) // the mark first: that is kept in any case
 }
 
 func cutTo(s string, n int) (text string, cut bool) {

@@ -67,6 +67,14 @@ func ContextOf(ctx context.Context, f []message.Field) context.Context {
 	return propagation.Baggage{}.Extract(w3c.Extract(ctx, carrier), carrier)
 }
 
+// put has the fields carry the trace context of ctx, and nothing of another.
+func (f *fields) put(ctx context.Context) {
+	w3c.Inject(ctx, f)
+	if trace.SpanContextFromContext(ctx).TraceState().Len() == 0 {
+		*f = slices.DeleteFunc(*f, func(f message.Field) bool { return f.Name == message.TraceStateField })
+	}
+}
+
 // WithContext returns fields that carry the trace context of ctx, and its
 // baggage if it has any, instead of their own. It copies them.
 func WithContext(ctx context.Context, f []message.Field) []message.Field {
@@ -74,7 +82,7 @@ func WithContext(ctx context.Context, f []message.Field) []message.Field {
 		return f
 	}
 	carrier := fields(slices.Clone(f))
-	w3c.Inject(ctx, &carrier)
+	carrier.put(ctx)
 	propagation.Baggage{}.Inject(ctx, &carrier)
 	return carrier
 }
@@ -82,7 +90,7 @@ func WithContext(ctx context.Context, f []message.Field) []message.Field {
 // inject puts a span context into f, in place where it has the fields.
 func inject(sc trace.SpanContext, f []message.Field) []message.Field {
 	carrier := fields(f)
-	w3c.Inject(trace.ContextWithSpanContext(context.Background(), sc), &carrier)
+	carrier.put(trace.ContextWithSpanContext(context.Background(), sc))
 	return carrier
 }
 

@@ -2,7 +2,6 @@ package tracing
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -201,22 +200,15 @@ func (s *Sink) Failed(sp *Span, began time.Time, e *Element, attempts int, err e
 	if !span.IsRecording() {
 		return
 	}
+	s.blame(span, err) // first: contents may be more than a span takes
 	s.describe(span, e, attempts)
-	s.blame(span, err)
 	span.End()
 }
 
 // blame tells what went wrong: of contents, of which an error may repeat some,
 // only as much as is asked for.
 func (s *Sink) blame(span trace.Span, err error) {
-	kind := semconv.ErrorTypeOther
-	if code := s.code(err); code != "" {
-		kind = semconv.ErrorTypeKey.String(code)
-		span.SetAttributes(semconv.DBResponseStatusCode(code))
-	} else if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		kind = semconv.ErrorTypeKey.String("timeout")
-	}
-	span.SetAttributes(kind)
+	span.SetAttributes(kindOf(err, s.code)...)
 	if s.contents == NoContents || s.contents == "" {
 		span.SetStatus(codes.Error, "")
 		return

@@ -26,6 +26,7 @@ type Source struct {
 	sdk                       *telemetry.SDK
 	receive, process, settle  string // names of spans
 	receiving, emitting, acks trace.SpanStartEventOption
+	code                      func(error) string
 }
 
 // SourceConfig is what a Source tells of its partition.
@@ -35,6 +36,7 @@ type SourceConfig struct {
 	Partition topic.Partition
 	Group     string
 	Consumer  string
+	Code      func(error) string // the first word of the server's error reply
 }
 
 // NewSource makes a Source.
@@ -53,6 +55,7 @@ func NewSource(c SourceConfig) *Source {
 	}
 	return &Source{
 		sdk:       telemetry.Open(c.Service),
+		code:      c.Code,
 		receive:   opReceive + " " + c.Partition.Stream,
 		process:   opEmit + " " + c.Partition.Stream,
 		settle:    opAck + " " + c.Partition.Stream,
@@ -160,6 +163,7 @@ func (e *Emission) End() Emitted {
 // Reject ends the span of an entry that became a dead letter. The reason, which
 // may repeat what the entry holds, is in the letter alone.
 func (e *Emission) Reject() {
+	e.span.SetAttributes(semconv.ErrorTypeOther)
 	e.span.SetStatus(codes.Error, "became a dead letter")
 	e.span.End()
 }
@@ -180,12 +184,14 @@ var waiting atomic.Int64
 type Waiting struct {
 	source  *Source
 	entries []Emitted
+	claimed int           // of the entries, the first
 	counted *atomic.Int64 // in waiting; given back at most once
 }
 
-// Keep keeps entries for [Waiting.Acked]; nil if there are none, or too many
-// wait already.
-func (s *Source) Keep(entries []Emitted) *Waiting {
+// Keep keeps entries for [Waiting.Acked], claimed ones and others; nil if there
+// are none, or too many wait already.
+func (s *Source) Keep(claimed, others []Emitted) *Waiting {
+	entries := append(claimed, others...)
 	n := int64(len(entries))
 	if n == 0 {
 		return nil
@@ -194,7 +200,7 @@ func (s *Source) Keep(entries []Emitted) *Waiting {
 		waiting.Add(-n)
 		return nil
 	}
-	w := &Waiting{s, entries, new(atomic.Int64)}
+	w := &Waiting{s, entries, len(claimed), new(atomic.Int64)}
 	w.counted.Store(n)
 	// A bundle that is never finalized dies with its connection.
 	runtime.AddCleanup(w, giveBack, w.counted)
@@ -204,8 +210,9 @@ func (s *Source) Keep(entries []Emitted) *Waiting {
 func giveBack(counted *atomic.Int64) { waiting.Add(-counted.Swap(0)) }
 
 // Acked makes the spans of the XACK of all entries, which began at a time and
-// ended now, with err. It is called once.
-func (w *Waiting) Acked(began time.Time, err error) {
+// ended now: of the claimed ones with an error, and of the others with theirs.
+// It is called once.
+func (w *Waiting) Acked(began time.Time, claimedErr, othersErr error) {
 	if w == nil {
 		return
 	}
@@ -215,7 +222,12 @@ func (w *Waiting) Acked(began time.Time, err error) {
 		ctx := trace.ContextWithSpanContext(context.Background(), e.span)
 		_, span := s.sdk.Tracer.Start(ctx, s.settle, trace.WithSpanKind(trace.SpanKindClient), trace.WithTimestamp(began), s.acks,
 			trace.WithAttributes(semconv.MessagingMessageID(e.ID.String())))
+		err := claimedErr
+		if i >= w.claimed {
+			err = othersErr
+		}
 		if err != nil {
+			span.SetAttributes(kindOf(err, s.code)...)
 			span.SetStatus(codes.Error, err.Error())
 		}
 		span.End(ended)

@@ -26,6 +26,7 @@ import (
 var recorder = tracetest.NewSpanRecorder()
 
 func TestMain(m *testing.M) {
+	os.Setenv("OTEL_METRICS_EXPORTER", "none")
 	otel.SetTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder)))
 	os.Exit(m.Run())
 }
@@ -41,7 +42,7 @@ const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 func source() *Source {
 	return NewSource(SourceConfig{Service: "s", Conn: conn.Config{Addr: "redis.example:7000", DB: 2},
-		Partition: topic.Partition{Stream: "in:1", Index: 1, Count: 2}, Group: "g", Consumer: "beam"})
+		Partition: topic.Partition{Stream: "in:1", Index: 1, Count: 2}, Group: "g", Consumer: "beam", Code: noCode})
 }
 
 func traced(value string) message.Message {
@@ -155,21 +156,21 @@ func TestContextGoesThroughADoFn(t *testing.T) {
 // What waits for acknowledgement is bounded, and given back with what holds it.
 func TestWaitingSpansAreBounded(t *testing.T) {
 	s := source()
-	many := s.Keep(make([]Emitted, mostWaiting-1))
-	if many == nil || s.Keep(make([]Emitted, 2)) != nil {
+	many := s.Keep(make([]Emitted, mostWaiting-1), nil)
+	if many == nil || s.Keep(make([]Emitted, 1), make([]Emitted, 1)) != nil {
 		t.Fatal("too few or too many are kept")
 	}
-	one := s.Keep(make([]Emitted, 1))
-	recorded(func() { one.Acked(time.Now(), errors.New("gone")) })
+	one := s.Keep(nil, make([]Emitted, 1))
+	recorded(func() { one.Acked(time.Now(), nil, errors.New("gone")) })
 	giveBack(many.counted)
 	giveBack(many.counted) // as the garbage collector does later
 	if n := waiting.Load(); n != 0 {
 		t.Errorf("%d wait still", n)
 	}
-	if s.Keep(nil) != nil {
+	if s.Keep(nil, nil) != nil {
 		t.Error("nothing is kept as something")
 	}
-	(*Waiting)(nil).Acked(time.Now(), nil)
+	(*Waiting)(nil).Acked(time.Now(), nil, nil)
 }
 
 // everySpan makes one span of each kind.
@@ -181,7 +182,7 @@ func everySpan(level Level, contents Contents) {
 	f.End()
 	for range 2 {
 		m := traced(parent)
-		s.Keep([]Emitted{s.Emit(&m).End()}).Acked(time.Now(), nil)
+		s.Keep([]Emitted{s.Emit(&m).End()}, nil).Acked(time.Now(), nil, nil)
 	}
 	for _, command := range []string{Add, "JSON.SET", "HSET"} {
 		sink := Options{Level: level, Contents: contents}.Open(conn.Config{}, command, noCode)

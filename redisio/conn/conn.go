@@ -96,8 +96,8 @@ type Config struct {
 	// [AllowPasswordToTravel] sets it.
 	PasswordMayTravel bool `json:"password_may_travel,omitempty"`
 	// SentinelUsername, SentinelPasswordEnv and SentinelPasswordFile are for the
-	// sentinels themselves, where they want a password. It is read once in a
-	// worker's life.
+	// sentinels themselves, where they want a password. It is read
+	// again when the sentinels refuse it.
 	SentinelUsername     string `json:"sentinel_username,omitempty"`
 	SentinelPasswordEnv  string `json:"sentinel_password_env,omitempty"`
 	SentinelPasswordFile string `json:"sentinel_password_file,omitempty"`
@@ -128,7 +128,7 @@ type Config struct {
 	// an option of their own for that.
 	RetryTimeout time.Duration `json:"retry_timeout,omitempty"`
 	// RetryMin and RetryMax bound the wait before one more try, which grows from
-	// the first to the second; 0 means 20 ms and 2 s.
+	// the first to the second; 0 means 20 ms and 2 s. Sinks use them as well.
 	RetryMin time.Duration `json:"retry_min,omitempty"`
 	RetryMax time.Duration `json:"retry_max,omitempty"`
 }

@@ -79,7 +79,7 @@ func (fn *RangeFn) ProcessElement(ctx context.Context, tr *RangeTracker, r Range
 		if err != nil {
 			return fmt.Errorf("partition %s: %w", r.Stream, err)
 		}
-		n, err := fn.emitPage(ctx, tr, r.Stream, page.Entries, emit, emitFailed)
+		n, err := fn.emitPage(ctx, p, page.Entries, emit, emitFailed)
 		telemetry.EntriesRead.Add(ctx, int64(n), p.where)
 		telemetry.BytesRead.Add(ctx, int64(n*page.Bytes/max(1, len(page.Entries))), p.where)
 		if err != nil {
@@ -95,14 +95,17 @@ func (fn *RangeFn) ProcessElement(ctx context.Context, tr *RangeTracker, r Range
 }
 
 // emitPage emits entries as long as they can be claimed, and returns how many.
-func (fn *RangeFn) emitPage(ctx context.Context, tr *RangeTracker, stream string, entries []rdb.Entry, emit func(beam.EventTime, message.Message),
+func (fn *RangeFn) emitPage(ctx context.Context, p *pages, entries []rdb.Entry, emit func(beam.EventTime, message.Message),
 	emitFailed func(beam.EventTime, message.DeadLetter)) (n int, err error) {
 	for i := range entries {
 		e := &entries[i]
-		if !tr.Claim(e.ID) {
-			return i, tr.GetError()
+		if i == len(entries)-1 {
+			p.settle(ctx)
 		}
-		m := messageOf(stream, e, fn.Config.KeyField, nil)
+		if !p.tr.Claim(e.ID) {
+			return i, p.tr.GetError()
+		}
+		m := messageOf(p.of.Stream, e, fn.Config.KeyField, nil)
 		ts, err := fn.times.of(&m)
 		if err != nil {
 			if err := reject(ctx, fn.client, &fn.Config.Config, m, err.Error(), 1, emitFailed); err != nil {

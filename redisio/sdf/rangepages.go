@@ -95,6 +95,20 @@ func (p *pages) ask(ctx context.Context) {
 	}()
 }
 
+// settle waits for the page that is being fetched, before the last entry of the
+// one before is emitted: a consumer that deletes what it got cannot have deleted
+// that one by then, so that if it is gone, trimming has come as far.
+func (p *pages) settle(ctx context.Context) {
+	if p.ahead == nil {
+		return
+	}
+	select {
+	case got := <-p.ahead:
+		p.ahead <- got // which next takes
+	case <-ctx.Done(): // which next tells
+	}
+}
+
 // hold says how many bytes are held from now on.
 func (p *pages) hold(bytes int) {
 	fetchedBytes.Add(int64(bytes - p.held))

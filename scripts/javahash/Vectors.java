@@ -1,4 +1,9 @@
+import com.fasterxml.jackson.core.JsonGenerator;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.cfg.PackageVersion;
 import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.StringWriter;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.HexFormat;
@@ -9,10 +14,12 @@ import java.util.stream.IntStream;
 
 /**
  * Prints, as JSON, what a JVM gives for String.hashCode over bytes read as UTF-8, and for the
- * partition Math.abs(hash) % n, so that the Go code can be checked against it. The output is the
- * same at every run. Run it with scripts/javahash/generate.
+ * partition Math.abs(hash) % n, and what Jackson with its defaults writes for objects, so that the
+ * Go code can be checked against them. The output is the same at every run. Run it with
+ * scripts/javahash/generate.
  */
 final class Vectors {
+    private static final ObjectMapper JACKSON = new ObjectMapper();
     private static final HexFormat HEX = HexFormat.of();
     private static final int[] COUNTS = {1, 2, 3, 4, 7, 16, 100, 128, 1000};
     private static final long SEED = 20240229;
@@ -22,14 +29,16 @@ final class Vectors {
     private static final String BOUNDARY_BYTES =
         "00417f808f909fa0bfc0c1c2c3dfe0e1ecedeeeff0f1f3f4f5f7f8fbfcfdfeff";
 
-    public static void main(String[] args) {
+    public static void main(String[] args) throws IOException {
         System.out.println("{");
+        System.out.println("  \"jackson\": \"" + PackageVersion.VERSION + "\",");
         System.out.println("  \"partition_counts\": " + ints(COUNTS) + ",");
         System.out.println("  \"boundary_bytes\": \"" + BOUNDARY_BYTES + "\",");
         System.out.println("  \"sweeps\": " + array(sweeps()) + ",");
         System.out.println("  \"texts\": " + array(texts()) + ",");
         System.out.println("  \"payloads\": " + array(payloads()) + ",");
-        System.out.println("  \"values\": " + array(values()));
+        System.out.println("  \"values\": " + array(values()) + ",");
+        System.out.println("  \"differences\": " + array(differences()));
         System.out.println("}");
     }
 
@@ -141,7 +150,7 @@ final class Vectors {
 
     // --- Payloads: fields, the JSON object they make, its hash and partitions.
 
-    private static List<String> payloads() {
+    private static List<String> payloads() throws IOException {
         List<String> out = new ArrayList<>();
         out.add(payload("no fields"));
         out.add(payload("one field", "id", "7"));
@@ -165,7 +174,7 @@ final class Vectors {
         return out;
     }
 
-    private static String payload(String name, String... namesAndValues) {
+    private static String payload(String name, String... namesAndValues) throws IOException {
         byte[][] bytes = new byte[namesAndValues.length][];
         for (int i = 0; i < bytes.length; i++) {
             bytes[i] = namesAndValues[i].getBytes(StandardCharsets.UTF_8);
@@ -173,46 +182,38 @@ final class Vectors {
         return payload(name, bytes);
     }
 
-    private static String payload(String name, byte[][] namesAndValues) {
+    private static String payload(String name, byte[][] namesAndValues) throws IOException {
         List<String> hex = new ArrayList<>();
-        List<String> members = new ArrayList<>();
+        List<String> texts = new ArrayList<>();
         for (int i = 0; i < namesAndValues.length; i += 2) {
             hex.add(String.format("[\"%s\", \"%s\"]", HEX.formatHex(namesAndValues[i]), HEX.formatHex(namesAndValues[i + 1])));
-            members.add(quote(decode(namesAndValues[i])) + ":" + quote(decode(namesAndValues[i + 1])));
+            texts.add(decode(namesAndValues[i]));
+            texts.add(decode(namesAndValues[i + 1]));
         }
-        String json = "{" + String.join(",", members) + "}";
+        String json = object(texts);
         return String.format("{\"name\": \"%s\", \"fields\": [%s], \"json\": \"%s\", %s}", name, String.join(", ", hex),
             HEX.formatHex(json.getBytes(StandardCharsets.UTF_8)), result(json));
     }
 
-    private static String quote(String text) {
-        StringBuilder out = new StringBuilder("\"");
-        for (char c : text.toCharArray()) {
-            switch (c) {
-                case '"' -> out.append("\\\"");
-                case '\\' -> out.append("\\\\");
-                case '\b' -> out.append("\\b");
-                case '\f' -> out.append("\\f");
-                case '\n' -> out.append("\\n");
-                case '\r' -> out.append("\\r");
-                case '\t' -> out.append("\\t");
-                default -> out.append(c < 0x20 ? String.format("\\u%04X", (int) c) : String.valueOf(c));
+    /** The object that Jackson writes, which keeps duplicates. */
+    private static String object(List<String> namesAndValues) throws IOException {
+        StringWriter out = new StringWriter();
+        try (JsonGenerator json = JACKSON.createGenerator(out)) {
+            json.writeStartObject();
+            for (int i = 0; i < namesAndValues.size(); i += 2) {
+                json.writeStringField(namesAndValues.get(i), namesAndValues.get(i + 1));
             }
+            json.writeEndObject();
         }
-        return out.append('"').toString();
+        return out.toString();
     }
 
-    // --- Values: an object, the JSON that Jackson makes of it for the field "data", its hash and
-    // partitions, which are the entry's where it has no key.
+    // --- Values: an object, the JSON that Jackson makes of it, which is the one field "data" of its
+    // entry, and the hash and partitions of that, which are the entry's where it has no key.
 
-    private record Order(String id, int n, boolean paid, String note) {
-        String json() {
-            return "{\"id\":" + quote(id) + ",\"n\":" + n + ",\"paid\":" + paid + ",\"note\":"
-                + (note == null ? "null" : quote(note)) + "}";
-        }
-    }
+    public record Order(String id, int n, boolean paid, String note) {}
 
-    private static List<String> values() {
+    private static List<String> values() throws IOException {
         List<String> out = new ArrayList<>();
         out.add(value("plain", new Order("4711", 7, true, "gift")));
         out.add(value("zero values", new Order("", 0, false, null)));
@@ -225,10 +226,26 @@ final class Vectors {
         return out;
     }
 
-    private static String value(String name, Order order) {
+    private static String value(String name, Order order) throws IOException {
+        String json = JACKSON.writeValueAsString(order);
         return String.format("{\"name\": \"%s\", \"id\": \"%s\", \"n\": %d, \"paid\": %b, \"note\": %s, \"json\": \"%s\", %s}", name,
             hex(order.id()), order.n(), order.paid(), order.note() == null ? "null" : '"' + hex(order.note()) + '"',
-            hex(order.json()), result(order.json()));
+            hex(json), result(json));
+    }
+
+    // --- Differences: values that Jackson and Go's encoding/json write each in their own way.
+
+    private static List<String> differences() throws IOException {
+        List<String> out = new ArrayList<>();
+        out.add(difference("a whole double", 3.0));
+        out.add(difference("a large double", 1e7));
+        out.add(difference("line separators", "\u2028\u2029"));
+        out.add(difference("a control character with a letter in its number", "\u001F"));
+        return out;
+    }
+
+    private static String difference(String name, Object value) throws IOException {
+        return String.format("{\"name\": \"%s\", \"json\": \"%s\"}", name, hex(JACKSON.writeValueAsString(value)));
     }
 
     private static String hex(String text) {

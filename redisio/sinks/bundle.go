@@ -46,6 +46,6 @@ func (e *bundleError) Unwrap() error { return e.err }
 
 // gaveUp says whether err is a [bundleError].
 func gaveUp(err error) bool {
-	_, ok := err.(*bundleError)
-	return ok
+	var bundle *bundleError
+	return errors.As(err, &bundle)
 }

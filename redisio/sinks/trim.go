@@ -39,9 +39,9 @@ func (o TrimOptions) Validate() error {
 	case bounds > 1:
 		errs = append(errs, errors.New("of MaxLen, MinID and MaxAge only one bounds a stream"))
 	case bounds == 0 && o.Exact:
-		errs = append(errs, errors.New("Exact trims nothing without a bound: give MaxLen, MinID or MaxAge"))
+		errs = append(errs, errors.New("an exact trimming has no bound: give MaxLen, MinID or MaxAge"))
 	case bounds == 0 && o.Limit != 0:
-		errs = append(errs, errors.New("Limit trims nothing without a bound: give MaxLen, MinID or MaxAge"))
+		errs = append(errs, errors.New("a limit bounds nothing by itself: give MaxLen, MinID or MaxAge"))
 	}
 	if o.MaxLen < 0 || o.MaxAge < 0 || o.Limit < 0 {
 		errs = append(errs, fmt.Errorf("MaxLen %d, MaxAge %v or Limit %d is negative", o.MaxLen, o.MaxAge, o.Limit))

@@ -16,7 +16,7 @@ import (
 func attributesOf(span sdktrace.ReadOnlySpan) map[string]string {
 	attrs := map[string]string{}
 	for _, kv := range span.Attributes() {
-		attrs[string(kv.Key)] = kv.Value.Emit()
+		attrs[string(kv.Key)] = kv.Value.String()
 	}
 	return attrs
 }

@@ -191,7 +191,7 @@ type Waiting struct {
 // Keep keeps entries for [Waiting.Acked], claimed ones and others; nil if there
 // are none, or too many wait already.
 func (s *Source) Keep(claimed, others []Emitted) *Waiting {
-	entries := append(claimed, others...)
+	entries := slices.Concat(claimed, others)
 	n := int64(len(entries))
 	if n == 0 {
 		return nil

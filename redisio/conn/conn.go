@@ -96,8 +96,8 @@ type Config struct {
 	// [AllowPasswordToTravel] sets it.
 	PasswordMayTravel bool `json:"password_may_travel,omitempty"`
 	// SentinelUsername, SentinelPasswordEnv and SentinelPasswordFile are for the
-	// sentinels themselves, where they want a password. It is read
-	// again when the sentinels refuse it.
+	// sentinels themselves, where they want a password. It is read again when the
+	// sentinels refuse it.
 	SentinelUsername     string `json:"sentinel_username,omitempty"`
 	SentinelPasswordEnv  string `json:"sentinel_password_env,omitempty"`
 	SentinelPasswordFile string `json:"sentinel_password_file,omitempty"`

@@ -1,6 +1,12 @@
 package message
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
+
+// OneLine is err as the Reason of a dead letter.
+func OneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
 // FieldPrefix comes before the names of the original fields in an entry of an
 // error stream.

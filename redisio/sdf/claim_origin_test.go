@@ -91,6 +91,14 @@ func (r *runner) goesBack() (first uint64) {
 	return first
 }
 
+// wantAnotherThan fails the test unless the incarnation is another one now.
+func (r *runner) wantAnotherThan(first uint64) {
+	r.t.Helper()
+	if now := r.incarnation(); now == first || now == 0 {
+		r.t.Errorf("incarnation %d after %d, want another", now, first)
+	}
+}
+
 // TestAnOlderCopyOfAStreamIsAnotherIncarnation: what is added to it can have the
 // IDs of what was lost.
 func TestAnOlderCopyOfAStreamIsAnotherIncarnation(t *testing.T) {
@@ -100,9 +108,7 @@ func TestAnOlderCopyOfAStreamIsAnotherIncarnation(t *testing.T) {
 	r.newWorker() // an idle partition is not looked at every time
 	r.bundle()
 	r.add(stream, 1)
-	if now := r.incarnation(); now == first || now == 0 {
-		t.Errorf("incarnation %d after %d, want another", now, first)
-	}
+	r.wantAnotherThan(first)
 }
 
 // TestARenewalThatFailsIsDoneLater: a server without the replicas that it wants
@@ -117,9 +123,7 @@ func TestARenewalThatFailsIsDoneLater(t *testing.T) {
 	r.newWorker()
 	r.bundle()
 	r.add(stream, 1)
-	if now := r.incarnation(); now == first || now == 0 {
-		t.Errorf("incarnation %d after %d, want another", now, first)
-	}
+	r.wantAnotherThan(first)
 }
 
 // TestWithoutItsRightAReaderGoesOnAndSaysSo: messages without an incarnation,
@@ -142,7 +146,5 @@ func TestWithoutItsRightAReaderGoesOnAndSaysSo(t *testing.T) {
 	r.newWorker()
 	r.bundle()
 	r.add(stream, 1)
-	if now := r.incarnation(); now == first || now == 0 {
-		t.Errorf("incarnation %d after %d, want another", now, first)
-	}
+	r.wantAnotherThan(first)
 }

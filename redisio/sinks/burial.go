@@ -26,7 +26,7 @@ func (b *burial) bury(ts beam.EventTime, letter message.DeadLetter, reason error
 		return nil, fmt.Errorf("element with %s cannot be written to %q: %w"+
 			" (to keep such elements aside, name an error stream or consume Failed)", describeKey(&letter.Message), letter.Destination, reason)
 	}
-	letter.Reason = oneLine(reason.Error())
+	letter.Reason = message.OneLine(reason)
 	b.add(ts, letter, b.collect)
 	if b.errorStream == "" {
 		return nil, nil

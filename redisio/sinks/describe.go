@@ -2,7 +2,6 @@ package sinks
 
 import (
 	"fmt"
-	"strings"
 
 	"example.com/beamredis/redisio/message"
 )
@@ -19,5 +18,3 @@ func describeKey(m *message.Message) string {
 	}
 	return fmt.Sprintf("key %q", m.Key)
 }
-
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

@@ -26,9 +26,7 @@ func newDocumentLane(d *DocumentFn, client *rdb.Client) *documentLane {
 	l.delivery = newDelivery[document](d.Conn, d.Batch, d.where)
 	l.delivery.try, l.delivery.bury, l.delivery.destination = l.write, l.bury, d.destination
 	l.batcher = newBatcher(d.Batch, l.delivery.run)
-	if d.spans != nil {
-		l.delivery.lose, l.batcher.lose = l.lose, l.lose
-	}
+	l.delivery.lose, l.batcher.lose = l.lose, l.lose
 	return l
 }
 

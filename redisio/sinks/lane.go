@@ -36,9 +36,7 @@ func newLane(fn *WriteFn, client *rdb.Client) *lane {
 	l.delivery = newDelivery[entry](fn.Conn, fn.Batch, fn.where)
 	l.delivery.try, l.delivery.bury, l.delivery.destination = l.write, l.bury, func(e entry) string { return e.stream }
 	l.batcher = newBatcher(fn.Batch, l.delivery.run)
-	if fn.spans != nil {
-		l.delivery.lose, l.batcher.lose = l.lose, l.lose
-	}
+	l.delivery.lose, l.batcher.lose = l.lose, l.lose
 	return l
 }
 

@@ -42,17 +42,12 @@ func (l *lane) idOf(i int) message.EntryID {
 
 // bury is [WriteFn.bury], and tells of the failure.
 func (l *lane) bury(e entry, reason error, attempts int) (instead entry, ok bool, err error) {
-	if l.fn.spans != nil {
-		l.traceFailed(&e, attempts, reason)
-	}
-	instead, ok, err = l.fn.bury(e, reason, attempts)
-	if err != nil {
-		l.fn.Trace.FlushSoon() // the bundle fails with it, and comes to no end
-	}
-	return instead, ok, err
+	l.traceFailed(&e, attempts, reason)
+	return l.fn.bury(e, reason, attempts)
 }
 
-// lose tells of entries that are given up, with the whole bundle.
+// lose tells of entries that are given up, with the whole bundle, which comes to
+// no end.
 func (l *lane) lose(entries []entry, attempts int, err error) {
 	for i := range entries {
 		l.traceFailed(&entries[i], attempts, err)
@@ -61,7 +56,7 @@ func (l *lane) lose(entries []entry, attempts int, err error) {
 }
 
 func (l *lane) traceFailed(e *entry, attempts int, err error) {
-	if !e.isDeadLetter {
+	if l.fn.spans != nil && !e.isDeadLetter {
 		l.fn.spans.Failed(e.span, l.delivery.beganOf(attempts), e.traced(message.EntryID{}), attempts, err)
 	}
 }
@@ -93,14 +88,8 @@ func (l *documentLane) traceWritten(items []document, errs []error) {
 
 // bury is [DocumentFn.bury], and tells of the failure.
 func (l *documentLane) bury(doc document, reason error, attempts int) (instead document, ok bool, err error) {
-	if l.fn.spans != nil {
-		l.traceFailed(&doc, attempts, reason)
-	}
-	instead, ok, err = l.fn.bury(doc, reason, attempts)
-	if err != nil {
-		l.fn.Trace.FlushSoon()
-	}
-	return instead, ok, err
+	l.traceFailed(&doc, attempts, reason)
+	return l.fn.bury(doc, reason, attempts)
 }
 
 // lose tells of documents that are given up, with the whole bundle.
@@ -112,7 +101,7 @@ func (l *documentLane) lose(items []document, attempts int, err error) {
 }
 
 func (l *documentLane) traceFailed(doc *document, attempts int, err error) {
-	if doc.letter == nil {
+	if l.fn.spans != nil && doc.letter == nil {
 		l.fn.spans.Failed(doc.span, l.delivery.beganOf(attempts), doc.traced(), attempts, err)
 	}
 }

@@ -58,7 +58,7 @@ func buried(letter message.DeadLetter, reason error, collect bool, fail func(mes
 	if !collect {
 		return fmt.Errorf("%s: %w (to keep such messages aside, use DecodeWithFailed)", describe(&letter.Message), reason)
 	}
-	letter.Reason = oneLine(reason)
+	letter.Reason = message.OneLine(reason)
 	fail(letter)
 	return nil
 }

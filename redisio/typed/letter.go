@@ -2,7 +2,6 @@ package typed
 
 import (
 	"fmt"
-	"strings"
 
 	"example.com/beamredis/redisio/message"
 )
@@ -17,10 +16,8 @@ func Unserialized(m message.Message, element any, fault error, kept bool) (messa
 		return message.DeadLetter{}, fmt.Errorf("element %.64s of type %T%s: %w (to keep such elements aside, name an error stream or consume Failed)",
 			m.Fields[0].Value, element, withKey(&m), reason)
 	}
-	return message.DeadLetter{Message: m, Reason: oneLine(reason)}, nil
+	return message.DeadLetter{Message: m, Reason: message.OneLine(reason)}, nil
 }
-
-func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
 // withKey tells people the key of a message, if there is one.
 func withKey(m *message.Message) string {

@@ -1,11 +1,9 @@
 package rdb
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -152,21 +150,6 @@ func TestAReplicaThatHangsIsLeftAlone(t *testing.T) {
 	})
 }
 
-// warnings counts what is logged as a warning.
-type warnings struct {
-	mu   sync.Mutex
-	text []string
-}
-
-// Log keeps warnings only.
-func (w *warnings) Log(_ context.Context, severity beamlog.Severity, _ int, msg string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if severity == beamlog.SevWarn {
-		w.text = append(w.text, msg)
-	}
-}
-
 func TestReplicasThatMayNotBeReadAreWarnedOfOnce(t *testing.T) {
 	user := redistest.User("app", "pw", "+@all", "-readonly", "~*")
 	cluster, sentinels := redistest.StartCluster(t, user), redistest.StartSentinels(t)
@@ -177,17 +160,21 @@ func TestReplicasThatMayNotBeReadAreWarnedOfOnce(t *testing.T) {
 		"cluster":  {cfg: cluster.Config(), primary: cluster.PrimaryOf(replicatedStream)},
 		"sentinel": {cfg: sentinels.Config(), primary: sentinels.Primary()},
 	} {
-		var given warnings
-		beamlog.SetLogger(&given)
-		t.Cleanup(func() { beamlog.SetLogger(&beamlog.Structural{}) })
+		lines := captureBeamLog(t)
 		r.add(t, 1, 2, 0)
 		c := r.open(t)
 		for range 3 {
 			r.wantPage(t, c, 0, 2, 2, 2, 2, false)
 			c.replicas.failed = c.replicas.failed.Add(-avoidReplicas) // it is tried again
 		}
-		if len(given.text) != 1 || !strings.Contains(given.text[0], "+sentinel|replicas for the user of the sentinels") {
-			t.Errorf("%s: warnings %q, want one that names the rights", name, given.text)
+		var given []string
+		for line := range strings.Lines(lines.String()) {
+			if strings.HasPrefix(line, fmt.Sprint(beamlog.SevWarn)+" ") {
+				given = append(given, line)
+			}
+		}
+		if len(given) != 1 || !strings.Contains(given[0], "+sentinel|replicas for the user of the sentinels") {
+			t.Errorf("%s: warnings %q, want one that names the rights", name, given)
 		}
 	}
 }

@@ -129,9 +129,7 @@ func captureLog(t *testing.T) *lockedBuffer {
 }
 
 func TestWhatGoRedisLogsIsInBeamsLogAtDebugLevel(t *testing.T) {
-	var lines lockedBuffer
-	beamlog.SetLogger(beamLines{&lines})
-	t.Cleanup(func() { beamlog.SetLogger(&beamlog.Structural{}) })
+	lines := captureBeamLog(t)
 	_ = ownClient(t, conn.Config{Addr: "127.0.0.1:1"}).Ping(t.Context())
 	for line := range strings.Lines(lines.String()) {
 		if !strings.HasPrefix(line, fmt.Sprint(beamlog.SevDebug)+" ") {
@@ -141,6 +139,14 @@ func TestWhatGoRedisLogsIsInBeamsLogAtDebugLevel(t *testing.T) {
 	if !strings.Contains(lines.String(), "component=go-redis") {
 		t.Errorf("Beam's log has no line of go-redis:\n%s", lines.String())
 	}
+}
+
+// captureBeamLog has the lines of Beam's log, each behind its severity.
+func captureBeamLog(t *testing.T) *lockedBuffer {
+	lines := &lockedBuffer{}
+	beamlog.SetLogger(beamLines{lines})
+	t.Cleanup(func() { beamlog.SetLogger(&beamlog.Structural{}) })
+	return lines
 }
 
 // beamLines writes what Beam's log is given.

@@ -2,12 +2,11 @@ package telemetry
 
 import (
 	"context"
-	"crypto/rand"
-	"fmt"
 	"os"
 	"strings"
 	"sync"
 
+	"github.com/google/uuid"
 	"go.opentelemetry.io/contrib/exporters/autoexport"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
@@ -125,12 +124,7 @@ func startMetrics(res *resource.Resource) *exporter {
 
 // instance tells this process from others of the same service: without it the
 // counters of two workers are taken for one.
-var instance = sync.OnceValue(func() attribute.KeyValue {
-	var id [16]byte
-	_, _ = rand.Read(id[:])                         // never fails
-	id[6], id[8] = id[6]&0x0F|0x40, id[8]&0x3F|0x80 // a UUID of version 4
-	return semconv.ServiceInstanceID(fmt.Sprintf("%x-%x-%x-%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:]))
-})
+var instance = sync.OnceValue(func() attribute.KeyValue { return semconv.ServiceInstanceID(uuid.NewString()) })
 
 func resourceOf(service string) *resource.Resource {
 	own := []attribute.KeyValue{}

@@ -1,11 +1,10 @@
 package redisio
 
 import (
-	"context"
 	"flag"
 	"strings"
 
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/log"
+	"example.com/beamredis/redisio/internal/logs"
 )
 
 // runnerFlag is the value of Beam's flag --runner in lower case; empty where
@@ -23,7 +22,7 @@ func runnerFlag() string {
 // configured to take checkpoints of every job.
 func warnOfBeamsFlink() {
 	if r := runnerFlag(); r == "flink" || r == "flinkrunner" {
-		log.Warnf(context.Background(), "redisio.Read on --runner=%s: Beam's own runner sends no streaming options, so that the job takes no checkpoints unless the cluster is configured to, "+
-			"and nothing that is read is acknowledged without; use --runner=flink-streaming (package redisio/flink)", r)
+		logs.Log.With("runner", r).Warn("Beam's own runner for Flink sends no streaming options, so that the job takes no checkpoints unless the cluster is configured to, " +
+			"and nothing that redisio.Read reads is acknowledged without; use --runner=flink-streaming (package redisio/flink)")
 	}
 }

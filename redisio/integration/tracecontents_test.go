@@ -14,6 +14,7 @@ import (
 
 	"example.com/beamredis/redisio"
 	"example.com/beamredis/redisio/internal/oteltest"
+	"example.com/beamredis/redisio/internal/redistest"
 )
 
 var (
@@ -33,8 +34,12 @@ type tracedSink struct {
 	// attributes of every span, and of those that tell metadata or all, beside
 	// what all sinks have in common.
 	minimal, metadata func(key string) []string
-	failure           string // error.type
+	all               []string // likewise, of those that tell all; the payload is in the first
+	failure           string   // error.type
+	json              bool     // the server has to have JSON documents
 }
+
+var fieldAttributes = []string{"redisio.field.payload", "redisio.field.traceparent"}
 
 func streamOf(key string) string {
 	return out.Key(out.PartitionOf(&redisio.Message{Key: key}))
@@ -56,6 +61,7 @@ var tracedSinks = []tracedSink{{
 		}
 		return []string{"messaging.message.body.size"}
 	},
+	all:     fieldAttributes,
 	failure: "WRONGTYPE",
 }, {
 	name: "hash", command: "HSET",
@@ -66,7 +72,20 @@ var tracedSinks = []tracedSink{{
 	spanName: func(string) string { return "HSET" },
 	minimal:  func(string) []string { return nil },
 	metadata: func(string) []string { return nil },
+	all:      fieldAttributes,
 	failure:  "WRONGTYPE",
+}, {
+	name: "JSON", command: "JSON.SET",
+	write: func(s beam.Scope, conn redisio.Conn, msgs beam.PCollection, opts ...redisio.WriteOption) {
+		redisio.WriteJSON(s, conn, msgs, opts...)
+	},
+	spoil:    func(s *server, key string) { s.set(key) },
+	spanName: func(string) string { return "JSON.SET" },
+	minimal:  func(string) []string { return nil },
+	metadata: func(string) []string { return nil },
+	all:      []string{"redisio.document"},
+	failure:  "ERR", // RedisJSON's reply has no word of its own
+	json:     true,
 }}
 
 const goodKey, badKey = "good-key", "the-bad-key" // of two partitions
@@ -87,7 +106,11 @@ func TestLevelsAndContentsOfSinkSpans(t *testing.T) {
 		for _, level := range traceLevels {
 			for _, contents := range traceContents {
 				t.Run(fmt.Sprint(sink.name, " ", level, " ", contents), func(t *testing.T) {
-					s := start(t)
+					var opts []redistest.Option
+					if sink.json {
+						opts = append(opts, redistest.JSON(t))
+					}
+					s := start(t, opts...)
 					sink.spoil(s, badKey)
 					service, o := service(t), newOrigin()
 					for i, key := range []string{goodKey, badKey} {
@@ -144,8 +167,8 @@ func (k tracedSink) check(t *testing.T, span *oteltest.Span, contents redisio.Tr
 		}
 	}
 	if contents == redisio.TraceAllContents {
-		want = append(want, "redisio.field.payload", "redisio.field.traceparent")
-		if span.Attrs["redisio.field.payload"] != "of "+key {
+		want = append(want, k.all...)
+		if !strings.Contains(span.Attrs[k.all[0]], "of "+key) {
 			t.Errorf("payload: %+v", span.Attrs)
 		}
 	}

@@ -33,6 +33,7 @@ type pageReply struct {
 
 func newPages(client *rdb.Client, cfg *RangeConfig, tr *RangeTracker, of Range) *pages {
 	p := &pages{client: client, cfg: cfg, tr: tr, of: of, asked: tr.left().After, where: telemetry.Of{Stream: of.Stream}.Where()}
+	telemetry.Begin(context.Background(), p.where, telemetry.RangeRare...)
 	p.size.look(of.MostBytes)
 	if of.EntryBytes > 0 && of.Entries > fetchEntries {
 		// The plan has looked at many entries: the first page can be a full one.

@@ -34,6 +34,7 @@ var (
 
 	trace       = flag.Bool("trace", false, "compare the copy without tracing to one that traces all writes and their metadata, where one trace in 100 is sampled")
 	withContext = flag.Bool("context", true, "with -trace, entries carry trace context")
+	unreachable = flag.Bool("unreachable", false, "with -trace, what is exported goes to a receiver that takes connections and never answers")
 
 	profile = flag.String("cpuprofile", "", "write a CPU profile of each measured copy to this file")
 

@@ -119,18 +119,29 @@ func sum(counts []int) (total int) {
 // while Flink does not tell it of all of them.
 func (c *cluster) perSubtask(t *testing.T, job string, parallelism int, metric string) []int {
 	t.Helper()
+	vertex := c.readingStage(t, job)
+	if vertex == "" {
+		return nil
+	}
+	return c.metricPerSubtask(t, "/jobs/"+job+"/vertices/"+vertex+"/metrics", parallelism, metric)
+}
+
+// readingStage is Flink's name of the stage that reads a topic and writes what it
+// reads; empty while Flink does not know it.
+func (c *cluster) readingStage(t *testing.T, job string) string {
+	t.Helper()
 	var graph struct {
 		Vertices []struct{ ID, Name string }
 	}
 	if c.get(t.Context(), "/jobs/"+job, &graph) != nil {
-		return nil
+		return ""
 	}
 	for _, v := range graph.Vertices {
 		if strings.Contains(v.Name, "redisio.Write") {
-			return c.metricPerSubtask(t, "/jobs/"+job+"/vertices/"+v.ID+"/metrics", parallelism, metric)
+			return v.ID
 		}
 	}
-	return nil
+	return ""
 }
 
 func (c *cluster) metricPerSubtask(t *testing.T, path string, parallelism int, metric string) []int {

@@ -37,6 +37,11 @@ func TestRangeIsReadOnceInBatchAndStreaming(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Logf("the job took %v", time.Since(begun).Round(time.Millisecond))
+			for i, ranges := range c.readPerSubtask(t, j.id(t)) {
+				if ranges == 0 {
+					t.Errorf("subtask %d had nothing to read", i)
+				}
+			}
 			seen := make([]int, n)
 			for _, part := range s.arrived() {
 				for _, i := range part {
@@ -57,4 +62,25 @@ func TestRangeIsReadOnceInBatchAndStreaming(t *testing.T) {
 			}
 		})
 	}
+}
+
+// readPerSubtask is how many elements each subtask of the reading stage of a job
+// that has ended was given.
+func (c *cluster) readPerSubtask(t *testing.T, job string) (elements []int) {
+	t.Helper()
+	var stage struct {
+		Subtasks []struct {
+			Metrics struct {
+				Read int `json:"read-records"`
+			}
+		}
+	}
+	vertex := c.readingStage(t, job)
+	if err := c.get(t.Context(), "/jobs/"+job+"/vertices/"+vertex, &stage); err != nil || len(stage.Subtasks) == 0 {
+		t.Fatalf("stage %s: %+v, %v", vertex, stage, err)
+	}
+	for _, s := range stage.Subtasks {
+		elements = append(elements, s.Metrics.Read)
+	}
+	return elements
 }

@@ -40,9 +40,10 @@ var (
 		1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
 )
 
-// Rare are the counters of what hardly ever happens, of the source and of the
-// sinks, for [Begin].
+// Rare are the counters of what hardly ever happens, of the source, of reading
+// ranges and of the sinks, for [Begin].
 var (
+	RangeRare = []*Counter{DeadLetters, LossesUnknown}
 	Rare      = []*Counter{Redelivered, AckFailures, GapsHealed, Skipped, Lost, LossesUnknown, Replaced, GroupsHealed, DeadLetters, ReadRetries}
 	WriteRare = []*Counter{WriteDeadLetters, WriteRetries, Repeated}
 )

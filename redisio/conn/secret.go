@@ -45,12 +45,12 @@ func (c Config) Resolve(ctx context.Context) (user, password string, err error) 
 
 // ResolveSentinel returns user and password for the sentinels themselves, as
 // [Config.Resolve] does for the servers; both are empty if they want none.
-func (c Config) ResolveSentinel() (user, password string, err error) {
+func (c Config) ResolveSentinel(ctx context.Context) (user, password string, err error) {
 	switch {
 	case c.SentinelPasswordEnv != "":
 		password, err = fromEnv(paramSentinelEnv, c.SentinelPasswordEnv)
 	case c.SentinelPasswordFile != "":
-		password, err = fromFile(context.Background(), paramSentinelFile, c.SentinelPasswordFile)
+		password, err = fromFile(ctx, paramSentinelFile, c.SentinelPasswordFile)
 	}
 	if err != nil {
 		return "", "", err

@@ -145,7 +145,12 @@ func TestEntriesDeletedBehindTheReaderAreNoLoss(t *testing.T) {
 			h.add("s", msIDs(1, 8000)...)
 			h.cfg.RangeEntries = 1000
 			ranges := h.mustPlan("s", Bound{}, Bound{})
-			h.onEmit = func(_ *RangeTracker, m message.Message) { h.must(remove(m)) }
+			h.onEmit = func(tr *RangeTracker, m message.Message) {
+				h.must(remove(m))
+				if _, residual, _ := tr.TrySplit(0.5); residual != nil {
+					t.Fatalf("%v was split off, which cannot tell what is deleted before it from what is trimmed", residual)
+				}
+			}
 			if n := losses(func() { h.read(ranges...) }); n != 0 {
 				t.Errorf("%d losses were counted", n)
 			}
@@ -155,4 +160,23 @@ func TestEntriesDeletedBehindTheReaderAreNoLoss(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestDeletingNeedsNoBudget: no page is fetched ahead where others take all of the
+// process's budget.
+func TestDeletingNeedsNoBudget(t *testing.T) {
+	h := newHistory(t)
+	h.cfg.FailOnLoss = true
+	h.add("s", msIDs(1, 8000)...)
+	ranges := h.mustPlan("s", Bound{}, Bound{})
+	full := int64(fetchBudget) - fetchedBytes.Load()
+	fetchedBytes.Add(full)
+	defer fetchedBytes.Add(-full)
+	h.onEmit = func(_ *RangeTracker, m message.Message) {
+		h.must(h.server.Client().XDel(t.Context(), "s", m.ID.String()).Err())
+	}
+	if n := losses(func() { h.read(ranges...) }); n != 0 {
+		t.Errorf("%d losses were counted", n)
+	}
+	h.want(msIDs(1, 8000)...)
 }

@@ -89,19 +89,23 @@ func (p *pages) ask(ctx context.Context) {
 	go func() {
 		got := pageReply{after: after}
 		got.err = p.client.RetryFor(ctx, p.cfg.RetryFor, func(ctx context.Context) (err error) {
-			got.page, err = p.client.PageFromReplica(ctx, p.of.Stream, after, to, p.of.Last, count)
+			got.page, err = p.client.PageFromReplica(ctx, p.of.Stream, after, to, rdb.Reached{Last: p.of.Last, Added: p.of.Added}, count)
 			return err
 		})
 		reply <- got
 	}()
 }
 
-// settle waits for the page that is being fetched, before the last entry of the
-// one before is emitted: a consumer that deletes what it got cannot have deleted
-// that one by then, so that if it is gone, trimming has come as far.
+// settle waits for the next page before the last entry of the one before is
+// emitted, also where there is no budget to fetch ahead: a consumer that deletes
+// what it got cannot have deleted that one by then, so that if it is gone,
+// trimming has come as far.
 func (p *pages) settle(ctx context.Context) {
-	if p.ahead == nil {
+	if p.ended {
 		return
+	}
+	if p.ahead == nil {
+		p.ask(ctx)
 	}
 	select {
 	case got := <-p.ahead:

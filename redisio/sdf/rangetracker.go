@@ -24,10 +24,10 @@ type RangeTracker struct {
 
 var _ sdf.BoundableRTracker = (*RangeTracker)(nil)
 
-// NewRangeTracker tracks r. Where ordered, splits hand over all that is left,
-// or nothing: two parts would be read side by side.
-func NewRangeTracker(r RangeRestriction, ordered bool) *RangeTracker {
-	return &RangeTracker{rest: r, pos: r.After, unsplit: ordered, done: r.empty()}
+// NewRangeTracker tracks r. Where unsplit, splits hand over all that is left, or
+// nothing: two parts would be read side by side.
+func NewRangeTracker(r RangeRestriction, unsplit bool) *RangeTracker {
+	return &RangeTracker{rest: r, pos: r.After, unsplit: unsplit, done: r.empty()}
 }
 
 // TryClaim claims the entry with the given [message.EntryID].
@@ -79,8 +79,8 @@ func (t *RangeTracker) left() RangeRestriction {
 }
 
 // TrySplit gives away what lies behind a fraction of what is left. A range of
-// which nothing is left cannot be split, nor can an ordered one, except at 0,
-// where all that is left goes.
+// which nothing is left cannot be split, nor can one that stays whole, except at
+// 0, where all that is left goes.
 func (t *RangeTracker) TrySplit(fraction float64) (primary, residual any, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -41,7 +41,7 @@ func TestReplicasNeedTheRightsInTheDocsAndNoOthers(t *testing.T) {
 // readOnlyEntry reads the one entry of in:0, if possible from a replica.
 func readOnlyEntry(ctx context.Context, c *rdb.Client) error {
 	only := redisio.EntryID{Ms: 1, Seq: 1}
-	page, err := c.PageFromReplica(ctx, "in:0", redisio.EntryID{}, only, only, 10)
+	page, err := c.PageFromReplica(ctx, "in:0", redisio.EntryID{}, only, rdb.Reached{Last: only}, 10)
 	if err == nil && len(page.Entries) != 1 {
 		err = fmt.Errorf("%d entries", len(page.Entries))
 	}

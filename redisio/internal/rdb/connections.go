@@ -3,6 +3,7 @@ package rdb
 import (
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -35,12 +36,16 @@ type strays struct {
 	nodes map[string]*redis.Client
 }
 
-// mostStrays bounds them. Beyond it, they are closed and made anew: nodes are
-// added to a cluster a few at a time, and soon on its map.
-const mostStrays = 16
+const (
+	// mostStrays bounds them. Beyond it, they are closed and made anew: nodes are
+	// added to a cluster a few at a time, and soon on its map.
+	mostStrays = 16
+	// strayFor is for how long one is kept: by then the map shows its node.
+	strayFor = 10 * time.Minute
+)
 
-// at returns the client of the node at addr.
-func (s *strays) at(addr string, cfg conn.Config) *redis.Client {
+// at returns the client of the node at addr; no command takes as long as longest.
+func (s *strays) at(addr string, cfg conn.Config, longest func() time.Duration) *redis.Client {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if node := s.nodes[addr]; node != nil {
@@ -58,7 +63,20 @@ func (s *strays) at(addr string, cfg conn.Config) *redis.Client {
 	node.AddHook(honestErrors{cluster: true})
 	node.AddHook(rawErrors{})
 	s.nodes[addr] = node
+	time.AfterFunc(strayFor, func() {
+		s.forget(addr, node)
+		time.AfterFunc(longest(), func() { _ = node.Close() }) // again, if all are closed
+	})
 	return node
+}
+
+// forget lets go of a client, which may have something to finish.
+func (s *strays) forget(addr string, node *redis.Client) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.nodes[addr] == node {
+		delete(s.nodes, addr)
+	}
 }
 
 func (s *strays) close() error {

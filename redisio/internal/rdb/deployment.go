@@ -51,7 +51,7 @@ func connectBySentinels(cfg conn.Config, opts *redis.UniversalOptions, replace f
 	failover := opts.Failover()
 	failover.ReplicaOnly = opts.ReadOnly
 	var err error
-	if failover.SentinelUsername, failover.SentinelPassword, err = cfg.ResolveSentinel(); err != nil {
+	if failover.SentinelUsername, failover.SentinelPassword, err = cfg.ResolveSentinel(context.Background()); err != nil {
 		return refusing(err)
 	}
 	c := &connections{}

@@ -40,7 +40,7 @@ func (h honestErrors) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 		if err == nil {
 			return nil
 		}
-		if mended := h.mend(err); mended != nil {
+		if mended := h.mend(ctx, err); mended != nil {
 			cmd.SetErr(mended)
 			return mended
 		}
@@ -55,15 +55,17 @@ func (h honestErrors) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.
 		if err == nil {
 			return nil
 		}
-		err = h.mendCommands(cmds, err)
+		err = h.mendCommands(ctx, cmds, err)
 		return nameAbortReason(err, cmds)
 	}
 }
 
 // mendCommands returns err, mended as those of the commands are.
-func (h honestErrors) mendCommands(cmds []redis.Cmder, err error) error {
-	if mended := h.mend(err); mended != nil {
-		err = mended
+func (h honestErrors) mendCommands(ctx context.Context, cmds []redis.Cmder, err error) error {
+	// Most often it is the error of every command: mended once, and for all.
+	whole, mendedWhole := err.Error(), h.mend(ctx, err)
+	if mendedWhole != nil {
+		err = mendedWhole
 	}
 	anyErr := false
 	for _, cmd := range cmds {
@@ -72,7 +74,11 @@ func (h honestErrors) mendCommands(cmds []redis.Cmder, err error) error {
 			continue
 		}
 		anyErr = true
-		if mended := h.mend(own); mended != nil {
+		mended := mendedWhole
+		if own.Error() != whole {
+			mended = h.mend(ctx, own)
+		}
+		if mended != nil {
 			cmd.SetErr(mended)
 		}
 	}
@@ -85,9 +91,9 @@ func (h honestErrors) mendCommands(cmds []redis.Cmder, err error) error {
 }
 
 // mend returns what is to be in the place of err, or nil if it can stay.
-func (h honestErrors) mend(err error) error {
+func (h honestErrors) mend(ctx context.Context, err error) error {
 	if h.sentinels != nil {
-		if renewed := h.sentinels.renew(err); renewed != nil {
+		if renewed := h.sentinels.renew(ctx, err); renewed != nil {
 			return renewed
 		}
 	}

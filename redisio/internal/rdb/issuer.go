@@ -32,6 +32,7 @@ type issuer struct {
 	mu        sync.Mutex
 	listeners map[auth.CredentialsListener]struct{}
 	renewal   *time.Timer // while there are listeners and something expires
+	planned   int         // how many renewals were: the number of the one to come
 	expires   time.Time   // what the renewal has to come before
 	again     time.Duration
 }
@@ -84,7 +85,13 @@ func (i *issuer) schedule(expires time.Time) {
 	}
 	i.expires = expires
 	wait := time.Duration(renewAfter * float64(time.Until(expires)))
-	i.renewal = time.AfterFunc(max(wait, renewAgain), i.renew)
+	i.plan(max(wait, renewAgain))
+}
+
+func (i *issuer) plan(wait time.Duration) {
+	i.planned++
+	n := i.planned
+	i.renewal = time.AfterFunc(wait, func() { i.renew(n) })
 }
 
 // longer is the wait after one more failure.
@@ -99,11 +106,12 @@ func waitToRenew(again, left time.Duration) time.Duration {
 	return max(renewAgain, min(again, left/2))
 }
 
-// renew fetches new credentials and has every connection log in with them.
-func (i *issuer) renew() {
+// renew fetches new credentials and has every connection log in with them. It is
+// renewal n.
+func (i *issuer) renew(n int) {
 	got, err := i.get()
 	i.mu.Lock()
-	if i.renewal == nil { // nobody is left
+	if i.renewal == nil || i.planned != n { // nobody is left, or others came meanwhile
 		i.mu.Unlock()
 		return
 	}
@@ -111,7 +119,7 @@ func (i *issuer) renew() {
 	if err != nil {
 		i.again = longer(i.again)
 		wait := waitToRenew(i.again, time.Until(i.expires))
-		i.renewal = time.AfterFunc(wait, i.renew)
+		i.plan(wait)
 		i.mu.Unlock()
 		logs.Log.With("credentials", i.name).Warn("credentials could not be renewed, and will be tried again", "in", wait.Round(time.Millisecond), "error", err)
 		return

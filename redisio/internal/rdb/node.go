@@ -118,7 +118,7 @@ func (c *Client) nodeAt(ctx context.Context, addr string) (node *redis.Client, e
 		if err != nil {
 			return nil, shown(err)
 		}
-		return c.connections().strays.at(addr, c.cfg), nil
+		return c.connections().strays.at(addr, c.cfg, c.longestCommand), nil
 	}
 }
 

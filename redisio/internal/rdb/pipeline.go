@@ -24,7 +24,7 @@ func execute(ctx context.Context, pipe redis.Pipeliner, cmds []redis.Cmder) {
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		// A connection to one node of a cluster has no hook that does this.
-		_ = honestErrors{cluster: true}.mendCommands(cmds, err)
+		_ = honestErrors{cluster: true}.mendCommands(ctx, cmds, err)
 	}
 }
 

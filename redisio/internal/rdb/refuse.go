@@ -7,8 +7,10 @@ import (
 )
 
 // refusing are no connections: every command is told err, and nothing is dialled.
+// Nobody has to close them, who may be made for every single command.
 func refusing(err error) *connections {
 	client := redis.NewClient(&redis.Options{MaxRetries: -1})
+	_ = client.Close() // what goes on beside commands; these never come to a connection
 	client.AddHook(refuseAll{err})
 	return &connections{UniversalClient: client, useless: true}
 }

@@ -78,15 +78,27 @@ func (r *replicaConns) close() error {
 const noReplica = "replicas cannot be read, and the primary is read in their place; " +
 	"if they are well, check the rights: +readonly on a cluster, +sentinel|replicas for the user of the sentinels"
 
+// Reached is how far a stream has come: its last entry, or an earlier one, and
+// how many had been added to it by then ([Unknown]: the server does not count).
+type Reached struct {
+	Last  message.EntryID
+	Added int64
+}
+
+// by reports whether a stream has come as far.
+func (r Reached) by(st StreamState) bool {
+	return !st.LastGenerated.Less(r.Last) && (st.EntriesAdded == Unknown || st.EntriesAdded >= r.Added)
+}
+
 // PageFromReplica is [Client.RangePage], which a replica answers if the
-// configuration allows it and the replica has come as far as last, an ID that the
-// stream had and that is not before to. In all other cases (it lags, it fails,
-// there is none) the primary answers, so that a stream which ends before last
-// does so at the primary.
-func (c *Client) PageFromReplica(ctx context.Context, stream string, after, to, last message.EntryID, count int) (Page, error) {
+// configuration allows it and the replica has come as far as the stream had; to
+// is not behind that. In all other cases (it lags, it fails, there is none) the
+// primary answers, so that a stream which has not come as far is that at the
+// primary.
+func (c *Client) PageFromReplica(ctx context.Context, stream string, after, to message.EntryID, far Reached, count int) (Page, error) {
 	if c.cfg.ReadFromReplicas && after != message.MaxID && c.replicas.usable() {
 		p, err := c.replicaPage(ctx, stream, after, to, count)
-		if err == nil && !p.State.LastGenerated.Less(last) {
+		if err == nil && far.by(p.State) {
 			return p, nil
 		}
 		if err != nil && ctx.Err() == nil {

@@ -105,8 +105,13 @@ func ranges(t *testing.T, s *redistest.Server) (n int) {
 
 func (r replicated) wantPage(t *testing.T, c *Client, after, to, last uint64, count, want int, byReplica bool) {
 	t.Helper()
+	r.wantPageOf(t, c, after, to, Reached{Last: message.EntryID{Ms: last}, Added: int64(last)}, count, want, byReplica)
+}
+
+func (r replicated) wantPageOf(t *testing.T, c *Client, after, to uint64, far Reached, count, want int, byReplica bool) {
+	t.Helper()
 	before := ranges(t, r.primary)
-	p, err := c.PageFromReplica(t.Context(), replicatedStream, message.EntryID{Ms: after}, message.EntryID{Ms: to}, message.EntryID{Ms: last}, count)
+	p, err := c.PageFromReplica(t.Context(), replicatedStream, message.EntryID{Ms: after}, message.EntryID{Ms: to}, far, count)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,6 +135,9 @@ func TestReplicasAnswerWhatTheyHave(t *testing.T) {
 		r.wantPage(t, c, 10, 20, 20, 50, 10, true)
 		r.wantPage(t, c, 10, 30, 30, 50, 20, false) // the replica has 10 of them
 		r.wantPage(t, c, 0, 10, 30, 5, 5, false)    // it has all of them, and yet may be of another stream
+		// As above, if it counts what was added: it has all, and would be taken for a stream that was made anew.
+		counts := r.primary.Client().XInfoStream(t.Context(), replicatedStream).Val().EntriesAdded == 30
+		r.wantPageOf(t, c, 0, 20, Reached{Last: message.EntryID{Ms: 20}, Added: 30}, 5, 5, !counts)
 	})
 }
 

@@ -1,6 +1,7 @@
 package rdb
 
 import (
+	"context"
 	"errors"
 	"strings"
 
@@ -25,11 +26,11 @@ const noSentinel = "redis: all sentinels specified in configuration are unreacha
 
 // renew has the client replaced if a password that is out of date may be why err
 // has come, and returns what is to be in its place; else nil.
-func (s *sentinelSecret) renew(err error) error {
+func (s *sentinelSecret) renew(ctx context.Context, err error) error {
 	if !strings.HasPrefix(err.Error(), noSentinel) {
 		return nil
 	}
-	if _, now, readErr := s.cfg.ResolveSentinel(); readErr != nil || now == s.password {
+	if _, now, readErr := s.cfg.ResolveSentinel(ctx); readErr != nil || now == s.password {
 		return nil
 	}
 	s.replace()

@@ -2,10 +2,14 @@ package rdb
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 
+	"github.com/redis/go-redis/v9"
+
+	"example.com/beamredis/redisio/conn"
 	"example.com/beamredis/redisio/internal/redistest"
 	"example.com/beamredis/redisio/message"
 )
@@ -66,4 +70,32 @@ func TestAPasswordOfTheSentinelsIsRotated(t *testing.T) {
 		p, err := client.replicaPage(t.Context(), replicatedStream, message.EntryID{}, message.EntryID{Ms: 10}, 10)
 		return err == nil && !p.State.LastGenerated.Less(message.EntryID{Ms: 10})
 	})
+}
+
+// TestTheErrorOfAPipelineIsMendedOnce: all commands have the one of its
+// connection, and to look at a secret takes time.
+func TestTheErrorOfAPipelineIsMendedOnce(t *testing.T) {
+	const secret = "BEAMREDIS_TEST_SENTINELS"
+	t.Setenv(secret, "new")
+	replaced := 0
+	h := honestErrors{sentinels: &sentinelSecret{cfg: conn.Config{SentinelPasswordEnv: secret}, password: "old", replace: func() { replaced++ }}}
+	cmds := make([]redis.Cmder, 1000)
+	for i := range cmds {
+		cmds[i] = redis.NewStatusCmd(t.Context(), "ping")
+	}
+	err := h.ProcessPipelineHook(func(_ context.Context, cmds []redis.Cmder) error {
+		err := errors.New(noSentinel)
+		for _, cmd := range cmds {
+			cmd.SetErr(err)
+		}
+		return err
+	})(t.Context(), cmds)
+	if !errors.Is(err, errRenewed) || replaced != 1 {
+		t.Errorf("error %v, and the client was replaced %d times, want once", err, replaced)
+	}
+	for i, cmd := range cmds {
+		if !errors.Is(cmd.Err(), errRenewed) {
+			t.Fatalf("command %d has the error %v", i, cmd.Err())
+		}
+	}
 }

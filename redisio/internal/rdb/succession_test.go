@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9/auth"
+
 	"example.com/beamredis/redisio/conn"
 	"example.com/beamredis/redisio/internal/redistest"
 )
@@ -132,4 +134,29 @@ func TestAWaitOutlivesItsConnections(t *testing.T) {
 	if openConnections(t, s) == 0 {
 		t.Error("connections were closed that a WAIT may still be on")
 	}
+}
+
+// TestARenewalThatIsOvertakenPlansNoOther: while it fetches, all connections are
+// lost and others made, for which a renewal is planned.
+func TestARenewalThatIsOvertakenPlansNoOther(t *testing.T) {
+	listener := &succession{}
+	calls := 0
+	i := &issuer{listeners: map[auth.CredentialsListener]struct{}{}}
+	i.fetch = func(context.Context) (conn.Credentials, error) {
+		if calls++; calls == 2 {
+			i.drop(listener)
+			if _, _, err := i.Subscribe(listener); err != nil {
+				t.Error(err)
+			}
+		}
+		return conn.Credentials{ExpiresAt: time.Now().Add(time.Hour)}, nil
+	}
+	if _, _, err := i.Subscribe(listener); err != nil {
+		t.Fatal(err)
+	}
+	i.renew(1)
+	if calls != 3 || i.planned != 2 {
+		t.Errorf("%d calls and %d renewals planned, want 3 and 2", calls, i.planned)
+	}
+	i.drop(listener)
 }

@@ -31,6 +31,16 @@ func (m Message) TraceFields() (fields []Field) {
 	return fields
 }
 
+// Untraced returns fields without those that carry trace context, which differ
+// from attempt to attempt: fields themselves if there are none.
+func Untraced(fields []Field) []Field {
+	traced := func(f Field) bool { return IsTraceField(f.Name) }
+	if !slices.ContainsFunc(fields, traced) {
+		return fields
+	}
+	return slices.DeleteFunc(slices.Clone(fields), traced)
+}
+
 // withTraceOf returns fields, and behind them the trace context of m, unless
 // they have one of their own.
 func withTraceOf(m *Message, fields []Field) []Field {

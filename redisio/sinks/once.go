@@ -74,8 +74,8 @@ type mark struct {
 	buriedIn int
 }
 
-// mostMarks bounds the memory where destinations are without number. What is
-// forgotten is asked for again.
+// mostMarks bounds the memory where destinations are without number, beside marks
+// of dead letters. What is forgotten is asked for again.
 const mostMarks = 10_000
 
 func newOnceWriter(client *rdb.Client, opts OnceOptions) *onceWriter {
@@ -142,8 +142,13 @@ func (w *onceWriter) write(ctx context.Context, entries []entry) []error {
 }
 
 func (w *onceWriter) forgetSurplus() {
-	if len(w.marks) > mostMarks {
-		clear(w.marks)
+	if len(w.marks) <= mostMarks {
+		return
+	}
+	for id, m := range w.marks {
+		if m.buriedIn != w.bundle {
+			delete(w.marks, id)
+		}
 	}
 }
 
@@ -240,6 +245,7 @@ func (w *onceWriter) learn(c *onceCall, contents []map[string]string) error {
 				"the bundle has to be written again", c.share.stream)
 		}
 		m.mark.progress, m.mark.compared = p, w.bundle
+		m.mark.settled(m.start)
 	}
 	return nil
 }

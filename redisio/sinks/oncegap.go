@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"example.com/beamredis/redisio/internal/rdb"
+	"example.com/beamredis/redisio/message"
 )
 
 // gap is a run of outputs that became dead letters because of what the server
@@ -64,11 +65,30 @@ func (w *onceWriter) isBuried(e *entry, all bool) {
 		return // it is written, or in a gap
 	}
 	if n := len(m.buried); all && n > 0 {
-		m.buried = append(m.buried[:0], gap{m.buried[0].first, s})
+		g := gap{m.buried[0].first, m.buried[n-1].last}
+		if s.compare(g.first) < 0 {
+			g.first = s
+		}
+		if g.last.compare(s) < 0 {
+			g.last = s
+		}
+		m.buried = append(m.buried[:0], g)
 		return
 	}
 	at, _ := slices.BinarySearchFunc(m.buried, s, func(g gap, s sequence) int { return g.first.compare(s) })
 	m.buried = slices.Insert(m.buried, at, gap{s, s})
+}
+
+// settled lets go of what was buried before it was known how far the job of start
+// has come: that is written, or in a gap.
+func (m *mark) settled(start message.EntryID) {
+	last, _ := m.progress.last(start)
+	m.buried = slices.DeleteFunc(m.buried, func(g gap) bool { return g.last.compare(last) <= 0 })
+	for i := range m.buried {
+		if g := &m.buried[i]; g.first.compare(last) <= 0 {
+			g.first = last.next()
+		}
+	}
 }
 
 // buriedBefore divides what was buried in this bundle at next.

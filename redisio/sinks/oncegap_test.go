@@ -191,9 +191,65 @@ func TestOutputsAreBuriedInAnyOrder(t *testing.T) {
 	if len(m.buried) != 1 || m.buried[0].first.id.Ms != 3 || m.buried[0].last.id.Ms != 9 {
 		t.Errorf("buried %v, want one from 3 to 9", m.buried)
 	}
+	bury(2, true) // one in the middle of a batch was found too large before the stream refused all of them
+	if len(m.buried) != 1 || m.buried[0].first.id.Ms != 2 || m.buried[0].last.id.Ms != 9 {
+		t.Errorf("buried %v, want one from 2 to 9", m.buried)
+	}
 	w.start()
 	bury(4, false)
 	if len(m.buried) != 1 || m.buried[0].first.id.Ms != 4 {
 		t.Errorf("buried %v, want what this bundle has buried alone", m.buried)
+	}
+}
+
+// TestWhatIsBuriedBeforeTheMarkIsKnownIsLookedAtAgain: a worker that repeats a
+// bundle learns what the one before it wrote.
+func TestWhatIsBuriedBeforeTheMarkIsKnownIsLookedAtAgain(t *testing.T) {
+	at := func(ms, n uint64) sequence { return sequence{message.EntryID{Ms: ms}, n} }
+	m := &mark{buried: []gap{{at(2, 0), at(2, 0)}, {at(4, 0), at(6, 1)}, {at(8, 0), at(8, 0)}}}
+	m.progress.advance(message.EntryID{}, at(5, 3), []gap{{at(2, 0), at(2, 0)}})
+	m.settled(message.EntryID{})
+	want := []gap{{at(5, 4), at(6, 1)}, {at(8, 0), at(8, 0)}}
+	if diff := cmp.Diff(want, m.buried, cmp.AllowUnexported(gap{}, sequence{})); diff != "" {
+		t.Errorf("buried (-want +got):\n%s", diff)
+	}
+}
+
+// TestAnEntryTooLargeAmongOthersThatAreRefused: those before it are in the gap as
+// well.
+func TestAnEntryTooLargeAmongOthersThatAreRefused(t *testing.T) {
+	server := redistest.Start(t)
+	msgs := jobFrom(0).reads(1, 2, 3, 4)
+	msgs[2].Fields[0].Value = strings.Repeat("x", 2<<20)
+	if err := server.Client().ConfigSet(t.Context(), "proto-max-bulk-len", "1048576").Err(); err != nil {
+		t.Fatal(err)
+	}
+	server.Client().Set(t.Context(), "single", "no stream", 0)
+	s := newOnceSink(t, server, "a", func(w *WriteFn) { collectAll(w); w.Batch.MaxCount = 3 })
+	if err := s.StartBundle(t.Context(), s.emit, s.emitWritten); err != nil {
+		t.Fatal(err)
+	}
+	for i, m := range msgs {
+		if i == 3 {
+			await(t, "three are dead letters", func() bool { return s.failed.count.Load() == 3 })
+			server.Client().Del(t.Context(), "single")
+		}
+		if err := s.ProcessElement(t.Context(), 0, m, s.emit, s.emitWritten); err != nil {
+			t.Fatal(err)
+		}
+	}
+	await(t, "the last one is written", func() bool { return server.Client().XLen(t.Context(), "single").Val() == 1 })
+	s.Teardown() // the bundle fails
+	repeat(t, func() *sink { return newOnceSink(t, server, "a", collectAll) }, 1, 3, msgs...)
+	wantTexts(t, server, "4", "1", "2")
+	keys := server.Client().Keys(t.Context(), "beamredis:*:mark:*").Val()
+	if len(keys) != 1 {
+		t.Fatalf("marks %q, want one", keys)
+	}
+	// One gap, or several: that depends on which of them came in one batch.
+	text := server.Client().HGet(t.Context(), keys[0], "0-0").Val()
+	last, gaps, err := parseSpan(text)
+	if err != nil || last.id.Ms != 4 || len(gaps) > 3 {
+		t.Errorf("the mark says %q, error %v, want at most three gaps however often the bundle is repeated", text, err)
 	}
 }

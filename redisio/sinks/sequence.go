@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -23,6 +22,9 @@ type sequence struct {
 func (s sequence) compare(other sequence) int {
 	return cmp.Or(s.id.Compare(other.id), cmp.Compare(s.ordinal, other.ordinal))
 }
+
+// next is the place right behind s.
+func (s sequence) next() sequence { return sequence{s.id, s.ordinal + 1} }
 
 // text is how a mark holds the sequence.
 func (s sequence) text() string { return s.id.String() + ":" + strconv.FormatUint(s.ordinal, 10) }
@@ -160,16 +162,10 @@ func (o *outputs) member(seq sequence) string {
 // and what it holds, but for its trace context, which differs from attempt to
 // attempt.
 func (q *sequencer) byContent(m *message.Message) string {
-	q.buf = message.AppendMessage(append(q.buf[:0], memberByContent), untraced(*m))
+	untraced := *m
+	untraced.Fields = message.Untraced(m.Fields)
+	q.buf = message.AppendMessage(append(q.buf[:0], memberByContent), untraced)
 	return digest(q.buf)
-}
-
-func untraced(m message.Message) message.Message {
-	traced := func(f message.Field) bool { return message.IsTraceField(f.Name) }
-	if slices.ContainsFunc(m.Fields, traced) {
-		m.Fields = slices.DeleteFunc(slices.Clone(m.Fields), traced)
-	}
-	return m
 }
 
 func (q *sequencer) byUserKey(key string) string {

@@ -46,7 +46,7 @@ func (d *describer) value(v reflect.Value, depth int) {
 		d.WriteString("<nil>")
 		return
 	case v.CanInterface() && describesItself(v):
-		fmt.Fprint(d, v.Interface())
+		fmt.Fprintf(d, "%+v", v.Interface())
 		return
 	}
 	depth++
@@ -83,7 +83,7 @@ func describesItself(v reflect.Value) bool {
 		return false
 	}
 	switch v.Interface().(type) {
-	case fmt.Stringer, error:
+	case fmt.Formatter, fmt.Stringer, error:
 		return true
 	}
 	return false

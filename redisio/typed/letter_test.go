@@ -2,6 +2,7 @@ package typed
 
 import (
 	"fmt"
+	"io"
 	"math"
 	"net/netip"
 	"strings"
@@ -73,6 +74,22 @@ func TestAValueThatNobodySetsAsideIsNamedInTheError(t *testing.T) {
 	}
 	if strings.Contains(err.Error(), "seen:") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("error %q is too long", err)
+	}
+}
+
+// secretive shows itself in a way of its own.
+type secretive struct{ Token string }
+
+// Format hides the token.
+func (secretive) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, "(hidden)") }
+
+func TestATypeThatFormatsItselfIsShownAsItWantsToBe(t *testing.T) {
+	element := struct {
+		Reading float64
+		Of      *secretive
+	}{math.NaN(), &secretive{Token: "s3cret"}}
+	if got := Describe(element)[0].Value; got != "{Reading:NaN Of:(hidden)}" {
+		t.Errorf("it is shown as %s", got)
 	}
 }
 

@@ -12,7 +12,8 @@ const notAfter = "ERR The ID specified in XADD is equal or smaller"
 
 // takeForWritten clears the errors of entries with an ID of their own that the
 // stream has already, the same in every field: an earlier try has written them,
-// whose reply was lost.
+// whose reply was lost, or whose bundle failed. Where replicas have to have them,
+// they do.
 func (a *Adder) takeForWritten(ctx context.Context, adds []Add, errs []error) {
 	var at []int
 	for i := range adds {
@@ -29,17 +30,19 @@ func (a *Adder) takeForWritten(ctx context.Context, adds []Add, errs []error) {
 		cmds[i] = queueRange(ctx, pipe, adds[n].Stream, adds[n].ID, adds[n].ID, 1)
 	}
 	_, _ = pipe.Exec(ctx) // each command's own error is looked at
+	wait := a.c.replicasOfEach(a.Replicas)
 	for i, n := range at {
 		switch entries, _, err := parseEntries(cmds[i]); {
 		case err != nil:
 			errs[n] = err // whether it is there is not known
 		case len(entries) == 1 && adds[n].hasFields(entries[0].Fields):
-			errs[n] = nil
+			errs[n] = wait(ctx, adds[n].Stream)
 		}
 	}
 }
 
-// hasFields reports whether the entry is written as these fields.
+// hasFields reports whether the entry is written as these fields, but for their
+// trace context.
 func (a *Add) hasFields(fields []message.Field) bool {
 	if a.KeyField != "" {
 		if len(fields) == 0 || fields[0] != (message.Field{Name: a.KeyField, Value: a.Key}) {
@@ -47,5 +50,5 @@ func (a *Add) hasFields(fields []message.Field) bool {
 		}
 		fields = fields[1:]
 	}
-	return slices.Equal(a.Fields, fields)
+	return slices.Equal(message.Untraced(a.Fields), message.Untraced(fields))
 }

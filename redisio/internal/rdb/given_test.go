@@ -1,8 +1,10 @@
 package rdb
 
 import (
+	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -42,6 +44,51 @@ func TestAnEntryThatIsThereCountsAsWritten(t *testing.T) {
 			}
 		}
 		b.equal("entries", []string{"5-0", "7-0", "9-0"}, b.idsOf("s"))
+	})
+}
+
+// TestTraceContextIsNotPartOfAnEntry: it is another one at every try.
+func TestTraceContextIsNotPartOfAnEntry(t *testing.T) {
+	onEachServer(t, func(b bench) {
+		for _, parent := range []string{"00-01-01-01", "00-02-02-01", ""} {
+			add := given(5, "a")
+			if parent != "" {
+				add.Fields = append(add.Fields, message.Field{Name: message.TraceParentField, Value: parent})
+			}
+			if err := NewAdder(b.c).Write(b.Context(), []Add{add})[0]; err != nil {
+				b.Errorf("with trace parent %q: %v", parent, err)
+			}
+		}
+		b.equal("entries", []string{"5-0"}, b.idsOf("s"))
+	})
+}
+
+// TestAnEntryThatIsThereWaitsForReplicas, also where an earlier bundle wrote it.
+func TestAnEntryThatIsThereWaitsForReplicas(t *testing.T) {
+	eachReplicated(t, func(t *testing.T, r replicated) {
+		c := r.open(t)
+		write := func() error {
+			a := NewAdder(c)
+			a.Replicas = Replicas{len(r.replicas), 300 * time.Millisecond}
+			add := given(5, "a")
+			add.Stream = replicatedStream
+			return a.Write(t.Context(), []Add{add})[0]
+		}
+		for _, s := range r.replicas {
+			s.Pause()
+		}
+		for try := range 2 {
+			if short := (*ReplicasError)(nil); !errors.As(write(), &short) {
+				t.Errorf("try %d: no error, although no replica answers", try)
+			}
+		}
+		for _, s := range r.replicas {
+			s.Resume()
+		}
+		pollUntil(t, "the entry counts as written", func() bool { return write() == nil })
+		if n := r.primary.Client().XLen(t.Context(), replicatedStream).Val(); n != 1 {
+			t.Errorf("%d entries, want one", n)
+		}
 	})
 }
 

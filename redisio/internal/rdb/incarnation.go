@@ -65,10 +65,10 @@ func (c *Client) Incarnation(ctx context.Context, stream, group string, renew bo
 	}
 	reply, err := c.run(ctx, takeIncarnation, stream, group, incarnationPrefix, fresh, again)
 	switch {
-	case err != nil && (ctx.Err() != nil || Classify(err) == Retryable || IsNoGroup(err) || IsNoSuchKey(err)):
-		return 0, fmt.Errorf("incarnation of group %s of %s: %w", group, stream, err)
-	case err != nil:
+	case err != nil && (IsNoPermission(err) || knowsNoScripts(err)):
 		return 0, fmt.Errorf("%w (group %s of %s): %w", ErrNoIncarnation, group, stream, err)
+	case err != nil:
+		return 0, fmt.Errorf("incarnation of group %s of %s: %w", group, stream, err)
 	}
 	name := ""
 	if len(reply) == 1 {
@@ -79,4 +79,9 @@ func (c *Client) Incarnation(ctx context.Context, stream, group string, renew bo
 		return 0, fmt.Errorf("%w (group %s of %s): its consumer %q has a name that is not this library's; remove that consumer", ErrNoIncarnation, group, stream, name)
 	}
 	return n, nil
+}
+
+func knowsNoScripts(err error) bool {
+	text, ok := reply(err)
+	return ok && isUnknownCommand(text)
 }

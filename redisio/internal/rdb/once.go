@@ -82,8 +82,8 @@ const VersionField = "v"
 // It returns {"stale", {contents of each mark}} if a version is another one,
 // {"error", number of the entry or 0, text} if the server refused a write, and else
 // {"done", number of entries left out, IDs}. Only after "done" anything has
-// changed, or after an error of what follows the first mark, for which the user
-// lacks the permission: then the batch is in the stream, and known to be. Redis
+// changed, or after an error of what follows the marks, for which the user lacks
+// the permission: then the batch is in the stream, and known to be. Redis
 // checks its memory before a script's first write only, so a refusal after it
 // is the entry's own fault, or that of the user's permissions; what was added
 // before it is removed again. So whatever is only asked is asked before: that
@@ -138,8 +138,11 @@ for i = 1, marks do
     local set = i == 1 and ask or try
     local r = set('HSET', key, 'v', ARGV[a+1], ARGV[a+2], ARGV[a+3])
     if type(r) == 'table' then return refuse(0, r.err) end
-    if ARGV[a+4] ~= '' then try('HDEL', key, ARGV[a+4]) end
   end
+end
+for i = 1, marks do
+  local key, a = KEYS[3+i], first + 5*(i-1)
+  if ARGV[a+2] ~= '' and ARGV[a+4] ~= '' then try('HDEL', key, ARGV[a+4]) end
   try('PEXPIRE', key, ARGV[1])
 end
 if looked then

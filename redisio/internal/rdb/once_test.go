@@ -94,6 +94,38 @@ func TestAWindowThatCannotBeAskedHasNothingWritten(t *testing.T) {
 	}
 }
 
+// TestABatchWithoutARightOfItsMarksIsKnownToBeThere: all of them are set before
+// what may be refused.
+func TestABatchWithoutARightOfItsMarksIsKnownToBeThere(t *testing.T) {
+	for _, right := range []string{"pexpire", "hdel"} {
+		t.Run(right, func(t *testing.T) {
+			server := redistest.Start(t)
+			c := openOn(t, server)
+			allow(t, server, "-"+right)
+			b := onceBatch("", "", "")
+			for i := range 3 {
+				b.Marks = append(b.Marks, Mark{Key: CompanionKey("s", fmt.Sprint("m", i)), Next: "v1", Field: "0-0", Value: "5-0:0", Drop: "none"})
+			}
+			if got := writeOnce(t, c, b); got.Err == nil || !IsNoPermission(got.Err) {
+				t.Errorf("reply %+v, want the lack of a permission", got)
+			}
+			allow(t, server, "+"+right)
+			got := writeOnce(t, c, b)
+			if len(got.Stale) != 3 {
+				t.Fatalf("reply %+v, want the contents of three marks", got)
+			}
+			for i, mark := range got.Stale {
+				if mark["0-0"] != "5-0:0" {
+					t.Errorf("mark %d holds %v", i, mark)
+				}
+			}
+			if n := server.Client().XLen(t.Context(), "s").Val(); n != 3 {
+				t.Errorf("the stream has %d entries, want 3", n)
+			}
+		})
+	}
+}
+
 func TestABatchDecidedOnOtherContentsIsNotWritten(t *testing.T) {
 	server := redistest.Start(t)
 	c := openOn(t, server)

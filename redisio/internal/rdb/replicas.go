@@ -3,6 +3,8 @@ package rdb
 import (
 	"context"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -70,6 +72,89 @@ func (c *Client) writeDurably(ctx context.Context, key string, to redirect, r Re
 		err = &ReplicasError{r.Count, int(got), r.Timeout}
 	}
 	return redirect{}, false, err
+}
+
+// replicasOfEach returns what waits until replicas have all that the node of a
+// key has when it is first asked about: WAIT is about what its own connection has
+// written, and this is for what is there already. It is told again what became of
+// a node.
+func (c *Client) replicasOfEach(r Replicas) (wait func(ctx context.Context, key string) error) {
+	nodes := map[*redis.Client]error{}
+	return func(ctx context.Context, key string) error {
+		if r.Count == 0 {
+			return nil
+		}
+		node, err := c.node(ctx, key)
+		if err != nil {
+			return err
+		}
+		if _, known := nodes[node]; !known {
+			nodes[node] = replicasFollow(ctx, node, r)
+		}
+		return nodes[node]
+	}
+}
+
+// lookAtReplicas is how often they are looked at. They tell the primary how far
+// they are once a second.
+const lookAtReplicas = 50 * time.Millisecond
+
+// replicasFollow waits until replicas have all that node has now.
+func replicasFollow(ctx context.Context, node *redis.Client, r Replicas) error {
+	end := time.NewTimer(r.Timeout)
+	defer end.Stop()
+	offset := int64(-1)
+	for {
+		now, acked, err := replication(ctx, node)
+		if err != nil {
+			return err
+		}
+		if offset < 0 {
+			offset = now
+		}
+		got := 0
+		for _, replica := range acked {
+			if replica >= offset {
+				got++
+			}
+		}
+		if got >= r.Count {
+			return nil
+		}
+		select {
+		case <-time.After(lookAtReplicas):
+		case <-end.C:
+			return &ReplicasError{r.Count, got, r.Timeout}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// replication reads how far a node has come, in bytes, and its replicas, as far as
+// they have told.
+func replication(ctx context.Context, node *redis.Client) (offset int64, acked []int64, err error) {
+	text, err := node.Info(ctx, "replication").Result()
+	if err != nil {
+		return 0, nil, err
+	}
+	for line := range strings.Lines(text) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		switch {
+		case name == "master_repl_offset":
+			offset, err = strconv.ParseInt(value, 10, 64)
+		case strings.HasPrefix(name, "slave") && strings.Contains(value, "state=online"):
+			_, rest, _ := strings.Cut(value, "offset=")
+			rest, _, _ = strings.Cut(rest, ",")
+			var n int64
+			n, err = strconv.ParseInt(rest, 10, 64)
+			acked = append(acked, n)
+		}
+		if err != nil {
+			return 0, nil, fmt.Errorf("INFO replication: line %q: %w", line, err)
+		}
+	}
+	return offset, acked, nil
 }
 
 // asking is a connection to a node that is taking a slot over. It lets in what

@@ -146,7 +146,7 @@ func (w *onceWriter) forgetSurplus() {
 		return
 	}
 	for id, m := range w.marks {
-		if m.buriedIn != w.bundle {
+		if len(m.buried) == 0 || m.buriedIn != w.bundle {
 			delete(w.marks, id)
 		}
 	}

@@ -124,6 +124,13 @@ func newLedger(client *rdb.Client, stream, group string) *ledger {
 		where: telemetry.Of{Stream: stream, Group: group}.Where(), log: logs.Of(stream, group)}
 }
 
+// newLedger makes the ledger of what this reader emits.
+func (r *reader) newLedger() *ledger {
+	l := newLedger(r.client, r.stream, r.cfg.Group)
+	l.sdk = r.cfg.sdk()
+	return l
+}
+
 func (l *ledger) opened(rc *receipt) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

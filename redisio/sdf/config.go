@@ -11,6 +11,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
 	"example.com/beamredis/redisio/conn"
+	"example.com/beamredis/redisio/internal/telemetry"
 	"example.com/beamredis/redisio/message"
 	"example.com/beamredis/redisio/topic"
 )
@@ -142,4 +143,12 @@ func (c *Config) owns(part topic.Partition) error {
 	return fmt.Errorf("%w: it has %s as partition %d of %d, the pipeline's topic has %d partitions from %s on; "+
 		"restore it with the topic that it was saved with, or start without it: the consumer group goes on where it stands",
 		ErrOtherPartitions, part.Stream, part.Index, part.Count, n, c.Topic.Key(0))
+}
+
+// sdk exports what is measured; nil where the read has no service name.
+func (c *Config) sdk() *telemetry.SDK {
+	if c.Service == "" {
+		return nil
+	}
+	return telemetry.Open(c.Service)
 }

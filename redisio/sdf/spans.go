@@ -7,26 +7,10 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 
 	"example.com/beamredis/redisio/internal/rdb"
-	"example.com/beamredis/redisio/internal/telemetry"
 	"example.com/beamredis/redisio/internal/tracing"
 	"example.com/beamredis/redisio/message"
 	"example.com/beamredis/redisio/topic"
 )
-
-// sdk exports what is measured; nil where the read has no service name.
-func (c *Config) sdk() *telemetry.SDK {
-	if c.Service == "" {
-		return nil
-	}
-	return telemetry.Open(c.Service)
-}
-
-// newLedger makes the ledger of what this reader emits.
-func (r *reader) newLedger() *ledger {
-	l := newLedger(r.client, r.stream, r.cfg.Group)
-	l.sdk = r.cfg.sdk()
-	return l
-}
 
 // trace prepares the reader's spans, once, if the read is traced.
 func (r *reader) trace(part topic.Partition) {

@@ -27,6 +27,9 @@ type SDK struct {
 	// FollowsParent says that a span whose parent is not sampled is not sampled
 	// either, so that it need not be begun.
 	FollowsParent bool
+	// SamplesByAttributes says that a sampler may look at the attributes that a
+	// span begins with: none that the environment can name does.
+	SamplesByAttributes bool
 
 	spans, metrics *exporter // nil: nothing to export
 }
@@ -79,7 +82,7 @@ func setUp(service string) *SDK {
 	}
 	res := resourceOf(service)
 	if sdks.foreign {
-		return &SDK{Tracer: otel.Tracer(Scope), metrics: startMetrics(res)}
+		return &SDK{Tracer: otel.Tracer(Scope), SamplesByAttributes: true, metrics: startMetrics(res)}
 	}
 	s := &SDK{FollowsParent: samplesByParent(), metrics: startMetrics(res)}
 	tracers, err := newTracers(res)

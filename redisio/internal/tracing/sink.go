@@ -3,8 +3,10 @@ package tracing
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	semconv "go.opentelemetry.io/otel/semconv/v1.41.0"
 	"go.opentelemetry.io/otel/trace"
@@ -77,12 +79,18 @@ func (o Options) Open(c conn.Config, command string, coder func(error) string) *
 	}
 	s := &Sink{sdk: sdk, all: o.Level == All, contents: o.Contents, command: command, code: coder}
 	attrs := append(ofServer(c), semconv.DBOperationName(command))
-	s.kind = trace.SpanKindClient
+	kind := trace.SpanKindClient
 	if s.adds() {
 		attrs = append(attrs, messagingSystem, semconv.MessagingOperationTypeSend, semconv.MessagingOperationName(command))
-		s.kind = trace.SpanKindProducer
+		kind = trace.SpanKindProducer
 	}
-	s.attrs = trace.WithAttributes(attrs...)
+	s.opts = []trace.SpanStartOption{trace.WithSpanKind(kind)}
+	if sdk.SamplesByAttributes {
+		s.opts = append(s.opts, trace.WithAttributes(attrs...))
+	} else {
+		s.attrs = attrs
+	}
+	s.opts = slices.Clip(s.opts)
 	return s
 }
 
@@ -96,8 +104,9 @@ type Sink struct {
 	contents Contents
 	command  string
 	code     func(error) string
-	kind     trace.SpanKind
-	attrs    trace.SpanStartEventOption
+	opts     []trace.SpanStartOption
+	// attrs come with the spans that are recorded, the few; nil: they are in opts.
+	attrs []attribute.KeyValue
 }
 
 // adds reports whether what is written are entries, which carry trace context.
@@ -166,7 +175,7 @@ var noSpan = trace.SpanFromContext(context.Background())
 // start begins a span, now or at a time.
 func (s *Sink) start(m *message.Message, at time.Time) trace.Span {
 	ctx := context.Background()
-	if m != nil {
+	if m != nil && indexOf(m.Fields, message.TraceParentField) >= 0 {
 		if s.sdk.FollowsParent && unsampled(m.Fields) {
 			return noSpan
 		}
@@ -174,11 +183,14 @@ func (s *Sink) start(m *message.Message, at time.Time) trace.Span {
 			ctx = trace.ContextWithRemoteSpanContext(ctx, parent)
 		}
 	}
-	opts := []trace.SpanStartOption{trace.WithSpanKind(s.kind), s.attrs}
+	opts := s.opts
 	if !at.IsZero() {
 		opts = append(opts, trace.WithTimestamp(at))
 	}
 	_, span := s.sdk.Tracer.Start(ctx, s.command, opts...)
+	if s.attrs != nil && span.IsRecording() {
+		span.SetAttributes(s.attrs...)
+	}
 	return span
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -78,12 +79,12 @@ func TestStringIsTheURLOfTheConfig(t *testing.T) {
 }
 
 func TestRegisteredCredentialsAreFetchedEveryTime(t *testing.T) {
-	n := 0
-	conn.RegisterCredentials(t.Name(), func(context.Context) (conn.Credentials, error) {
+	n, name := 0, t.Name()+time.Now().String() // a name can be registered once
+	conn.RegisterCredentials(name, func(context.Context) (conn.Credentials, error) {
 		n++
 		return conn.Credentials{Password: fmt.Sprint("token", n)}, nil
 	})
-	c := conn.Config{Credentials: t.Name()}
+	c := conn.Config{Credentials: name}
 	for _, want := range []string{"token1", "token2"} {
 		user, got, err := c.Resolve(t.Context())
 		if err != nil || user != "default" || got != want {
@@ -92,16 +93,22 @@ func TestRegisteredCredentialsAreFetchedEveryTime(t *testing.T) {
 	}
 }
 
-func TestCredentialsThatCannotBeUsedNameThemselves(t *testing.T) {
-	broken := errors.New("the vault is sealed")
+var errSealed = errors.New("the vault is sealed")
+
+// registerUnusable registers sources that give nothing good, once.
+var registerUnusable = sync.OnceFunc(func() {
 	for name, got := range map[string]conn.Credentials{"empty": {}, "expired": {Password: "s3cr3t", ExpiresAt: time.Unix(1, 0)}, "failing": {Password: "s3cr3t"}} {
 		conn.RegisterCredentials(name, func(context.Context) (conn.Credentials, error) {
 			if name == "failing" {
-				return got, broken
+				return got, errSealed
 			}
 			return got, nil
 		})
 	}
+})
+
+func TestCredentialsThatCannotBeUsedNameThemselves(t *testing.T) {
+	registerUnusable()
 	for name, want := range map[string]string{
 		"unknown": "not registered on this worker", "empty": "no password", "expired": "expired at 1970-01-01T", "failing": "the vault is sealed",
 	} {
@@ -110,7 +117,7 @@ func TestCredentialsThatCannotBeUsedNameThemselves(t *testing.T) {
 			t.Errorf("%s: password %q, error %v; want one that says %q", name, password, err, want)
 		}
 	}
-	if _, _, err := (conn.Config{Credentials: "failing"}).Resolve(t.Context()); !errors.Is(err, broken) {
+	if _, _, err := (conn.Config{Credentials: "failing"}).Resolve(t.Context()); !errors.Is(err, errSealed) {
 		t.Errorf("the cause is lost: %v", err)
 	}
 }

@@ -35,11 +35,12 @@ func TestAWorkerThatIsEndedHasExportedWhatItMeasured(t *testing.T) {
 			t.Errorf("%s is exported as %v, want 0", counter.OTelName(), points)
 		}
 	}
-	spans := 0
-	for _, p := range out.Parts() {
-		spans += oteltest.Count(receiver.Spans(service), "XADD "+p.Stream)
-	}
-	if spans != n {
-		t.Errorf("%d spans of writes were exported by then, want %d", spans, n)
-	}
+	eventually(t, "a span of every write is exported", func() bool {
+		c.mustRunOn()
+		spans := 0
+		for _, p := range out.Parts() {
+			spans += oteltest.Count(receiver.Spans(service), "XADD "+p.Stream)
+		}
+		return spans == n
+	})
 }

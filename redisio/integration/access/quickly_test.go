@@ -26,6 +26,14 @@ const (
 // again.
 func expectEnd(t *testing.T, cfg redisio.Conn, want string) {
 	t.Helper()
+	if got := expectSoonEnd(t, cfg, want); strings.Contains(got.stderr, " again") {
+		t.Errorf("it is tried again:\n%s", got.stderr)
+	}
+}
+
+// expectSoonEnd has the job end, whatever it tries again until then.
+func expectSoonEnd(t *testing.T, cfg redisio.Conn, want string) outcome {
+	t.Helper()
 	began := time.Now()
 	got := run(t, nil, "--redis="+cfg.String(), "--start=earliest", "--exit_when_caught_up", "--check=false")
 	took := time.Since(began)
@@ -33,12 +41,10 @@ func expectEnd(t *testing.T, cfg redisio.Conn, want string) {
 	if lines := warnings.ReplaceAllString(got.stderr, ""); got.status != 1 || !regexp.MustCompile(`^redis-to-redis: `+want+`\n$`).MatchString(lines) {
 		t.Errorf("status %d, want 1, and one line, %q:\n%s", got.status, want, got.stderr)
 	}
-	if strings.Contains(got.stderr, " again") {
-		t.Errorf("it is tried again:\n%s", got.stderr)
-	}
 	if took > soon {
 		t.Errorf("it took %v, want at most %v", took, soon)
 	}
+	return got
 }
 
 // TestMistakesOnASingleServerAreNotTriedAgain counts the attempts that the
@@ -67,7 +73,13 @@ func TestMistakesOnASingleServerAreNotTriedAgain(t *testing.T) {
 			proxy := m.server.Through(1<<30, 0, redistest.CutBefore) // which never comes
 			cfg := m.server.Config()
 			cfg.Addr = proxy.Addr()
-			expectEnd(t, with(cfg, m.change), inPartition+m.want)
+			expect := expectEnd
+			if name == "no client certificate" {
+				// By TLS 1.3 the client speaks before it learns that it is refused, and where
+				// the server has closed the connection by then, never does.
+				expect = func(t *testing.T, cfg redisio.Conn, want string) { expectSoonEnd(t, cfg, want) }
+			}
+			expect(t, with(cfg, m.change), inPartition+m.want)
 			t.Logf("%d connections", proxy.Accepted())
 			if n := proxy.Accepted(); n > mostAttempts {
 				t.Errorf("%d connections were tried, want at most %d", n, mostAttempts)

@@ -27,10 +27,18 @@ func (c *Cluster) BeginMove(key string, to *Server) *Move {
 	c.t.Helper()
 	slot, err := c.client.ClusterKeySlot(context.Background(), key).Result()
 	c.must("slot of "+key, err)
-	m := &Move{c: c, from: c.PrimaryOf(key), to: to, slot: int(slot)}
-	c.do(to, "cluster", "setslot", slot, "importing", c.id(m.from))
-	c.do(m.from, "cluster", "setslot", slot, "migrating", c.id(to))
+	m := &Move{c: c, to: to, slot: int(slot)}
+	// Soon after another move of the slot, a node may think otherwise of who has it.
+	c.await("both nodes agree that the slot is to move", func() bool {
+		m.from = c.PrimaryOf(key)
+		return m.from != to && accepts(to, "cluster", "setslot", slot, "importing", c.id(m.from)) &&
+			accepts(m.from, "cluster", "setslot", slot, "migrating", c.id(to))
+	})
 	return m
+}
+
+func accepts(node *Server, args ...any) bool {
+	return node.client.Do(context.Background(), args...).Err() == nil
 }
 
 // Keys moves the slot's keys.

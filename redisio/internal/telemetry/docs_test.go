@@ -7,6 +7,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,16 +16,26 @@ import (
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 )
 
+// newRegistry makes the process's registry: the instruments belong to the first
+// provider that there is.
+var newRegistry = sync.OnceValues(func() (*prometheus.Registry, error) {
+	registry := prometheus.NewRegistry()
+	exporter, err := promexporter.New(promexporter.WithRegisterer(registry), promexporter.WithoutScopeInfo(), promexporter.WithoutTargetInfo())
+	if err != nil {
+		return nil, err
+	}
+	otel.SetMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter)))
+	return registry, nil
+})
+
 // exported are the metrics as Prometheus names them: NAME{labels} of all that
 // is measured. It measures something of every instrument first.
 func exported(t *testing.T) map[string][]string {
 	t.Helper()
-	registry := prometheus.NewRegistry()
-	exporter, err := promexporter.New(promexporter.WithRegisterer(registry), promexporter.WithoutScopeInfo(), promexporter.WithoutTargetInfo())
+	registry, err := newRegistry()
 	if err != nil {
 		t.Fatal(err)
 	}
-	otel.SetMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter)))
 	measureAll(t.Context())
 	families, err := registry.Gather()
 	if err != nil {

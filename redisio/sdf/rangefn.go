@@ -63,9 +63,11 @@ func (fn *RangeFn) RestrictionSize(r Range, rest RangeRestriction) float64 {
 
 // CreateTracker makes the tracker of a restriction.
 func (fn *RangeFn) CreateTracker(rest RangeRestriction) *RangeTracker {
+	tr := NewRangeTracker(rest, fn.Config.Ordered)
 	// What a split leaves to another bundle may lie behind entries that the consumer
 	// of the first part deletes, where nothing tells that from trimming.
-	return NewRangeTracker(rest, fn.Config.Ordered || fn.Config.FailOnLoss)
+	tr.whole = fn.Config.FailOnLoss
+	return tr
 }
 
 // ProcessElement reads a range, or what a split has left of it, to its end.

@@ -18,16 +18,17 @@ type RangeTracker struct {
 	pos  message.EntryID // the last entry that was claimed, or After
 	// unsplit refuses to give away a part of what is left; all of it may go.
 	unsplit bool
+	whole   bool // gives nothing away at all
 	done    bool // nothing will be claimed any more
 	err     error
 }
 
 var _ sdf.BoundableRTracker = (*RangeTracker)(nil)
 
-// NewRangeTracker tracks r. Where unsplit, splits hand over all that is left, or
+// NewRangeTracker tracks r. Where ordered, splits hand over all that is left, or
 // nothing: two parts would be read side by side.
-func NewRangeTracker(r RangeRestriction, unsplit bool) *RangeTracker {
-	return &RangeTracker{rest: r, pos: r.After, unsplit: unsplit, done: r.empty()}
+func NewRangeTracker(r RangeRestriction, ordered bool) *RangeTracker {
+	return &RangeTracker{rest: r, pos: r.After, unsplit: ordered, done: r.empty()}
 }
 
 // TryClaim claims the entry with the given [message.EntryID].
@@ -79,13 +80,13 @@ func (t *RangeTracker) left() RangeRestriction {
 }
 
 // TrySplit gives away what lies behind a fraction of what is left. A range of
-// which nothing is left cannot be split, nor can one that stays whole, except at
-// 0, where all that is left goes.
+// which nothing is left cannot be split, nor can one that stays whole, nor an
+// ordered one, except at 0, where all that is left goes.
 func (t *RangeTracker) TrySplit(fraction float64) (primary, residual any, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	left := RangeRestriction{After: t.pos, To: t.rest.To}
-	if t.done || t.err != nil || left.empty() || fraction >= 1 || fraction > 0 && t.unsplit {
+	if t.done || t.err != nil || left.empty() || fraction >= 1 || fraction > 0 && t.unsplit || t.whole {
 		return nil, nil, nil
 	}
 	at := left.at(fraction)

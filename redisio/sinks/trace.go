@@ -43,7 +43,10 @@ func (l *lane) idOf(i int) message.EntryID {
 // bury is [WriteFn.bury], and tells of the failure.
 func (l *lane) bury(e entry, reason error, attempts int) (instead entry, ok bool, err error) {
 	l.traceFailed(&e, attempts, reason)
-	return l.fn.bury(e, reason, attempts)
+	if instead, ok, err = l.fn.bury(e, reason, attempts); err != nil {
+		l.fn.Trace.FlushSoon() // the bundle fails with it, and comes to no end
+	}
+	return instead, ok, err
 }
 
 // lose tells of entries that are given up, with the whole bundle, which comes to
@@ -89,7 +92,10 @@ func (l *documentLane) traceWritten(items []document, errs []error) {
 // bury is [DocumentFn.bury], and tells of the failure.
 func (l *documentLane) bury(doc document, reason error, attempts int) (instead document, ok bool, err error) {
 	l.traceFailed(&doc, attempts, reason)
-	return l.fn.bury(doc, reason, attempts)
+	if instead, ok, err = l.fn.bury(doc, reason, attempts); err != nil {
+		l.fn.Trace.FlushSoon() // the bundle fails with it, and comes to no end
+	}
+	return instead, ok, err
 }
 
 // lose tells of documents that are given up, with the whole bundle.

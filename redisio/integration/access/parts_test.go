@@ -157,6 +157,22 @@ var parts = []part{
 		}
 		return nil
 	}},
+	{"Write with entry IDs and replicas", []string{"Write", "Write with entry IDs (`WithEntryIDs`)", "Write with replicas (`WithReplicas`)"}, []string{"on", ">" + docPassword, "+client|setname"}, fresh, func(ctx context.Context, cfg redisio.Conn) error {
+		var late *rdb.ReplicasError // as above
+		c, err := open(cfg)
+		if err != nil {
+			return err
+		}
+		a := rdb.NewAdder(c)
+		a.Replicas = rdb.Replicas{Count: 1, Timeout: time.Millisecond}
+		for range 2 { // the second time it is there
+			add := rdb.Add{Stream: "out:0", ID: redisio.EntryID{Ms: 1}, Fields: []redisio.Field{{Name: "n", Value: "1"}}}
+			if err := a.Write(ctx, []rdb.Add{add})[0]; !errors.As(err, &late) {
+				return errors.Join(err, errors.New("there is a replica"))
+			}
+		}
+		return nil
+	}},
 	{"Write with idempotence", []string{"Connection", "Write"}, nil, fresh, func(ctx context.Context, cfg redisio.Conn) error {
 		err := undone(ctx, cfg)
 		if err == nil {

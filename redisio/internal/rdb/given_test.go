@@ -1,12 +1,15 @@
 package rdb
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
 
 	"example.com/beamredis/redisio/message"
 )
@@ -85,8 +88,25 @@ func TestAnEntryThatIsThereWaitsForReplicas(t *testing.T) {
 		for _, s := range r.replicas {
 			s.Resume()
 		}
-		pollUntil(t, "the entry counts as written", func() bool { return write() == nil })
-		if n := r.primary.Client().XLen(t.Context(), replicatedStream).Val(); n != 1 {
+		pollUntil(t, "the replicas follow", func() bool {
+			return r.primary.Client().Wait(t.Context(), len(r.replicas), time.Second).Val() == int64(len(r.replicas))
+		})
+		// Others write all the time, so that replicas always have something to tell.
+		busy, stop := context.WithCancel(t.Context())
+		var others sync.WaitGroup
+		others.Go(func() {
+			for busy.Err() == nil {
+				_ = r.primary.Client().XAdd(busy, &redis.XAddArgs{Stream: replicatedStream, Values: []string{"n", "other"}}).Err()
+			}
+		})
+		for range 3 {
+			if err := write(); err != nil {
+				t.Errorf("the entry does not count as written: %v", err)
+			}
+		}
+		stop()
+		others.Wait()
+		if n := len(r.primary.Client().XRange(t.Context(), replicatedStream, "-", "5-9").Val()); n != 1 {
 			t.Errorf("%d entries, want one", n)
 		}
 	})

@@ -74,34 +74,18 @@ func (c *Client) writeDurably(ctx context.Context, key string, to redirect, r Re
 	return redirect{}, false, err
 }
 
-// replicasOfEach returns what waits until replicas have all that the node of a
-// key has when it is first asked about: WAIT is about what its own connection has
-// written, and this is for what is there already. It is told again what became of
-// a node.
-func (c *Client) replicasOfEach(r Replicas) (wait func(ctx context.Context, key string) error) {
-	nodes := map[*redis.Client]error{}
-	return func(ctx context.Context, key string) error {
-		if r.Count == 0 {
-			return nil
-		}
-		node, err := c.node(ctx, key)
-		if err != nil {
-			return err
-		}
-		if _, known := nodes[node]; !known {
-			nodes[node] = replicasFollow(ctx, node, r)
-		}
-		return nodes[node]
-	}
-}
+const (
+	// lookAtReplicas is how often replicas are looked at.
+	lookAtReplicas = 50 * time.Millisecond
+	// replicasTell is more than the second after which they tell the primary how far
+	// they are, if WAIT does not have them asked.
+	replicasTell = 2 * time.Second
+)
 
-// lookAtReplicas is how often they are looked at. They tell the primary how far
-// they are once a second.
-const lookAtReplicas = 50 * time.Millisecond
-
-// replicasFollow waits until replicas have all that node has now.
+// replicasFollow waits until replicas have all that node has now: WAIT is about
+// what its own connection has written, and this is for what is there already.
 func replicasFollow(ctx context.Context, node *redis.Client, r Replicas) error {
-	end := time.NewTimer(r.Timeout)
+	end := time.NewTimer(r.Timeout + replicasTell)
 	defer end.Stop()
 	offset := int64(-1)
 	for {

@@ -74,7 +74,7 @@ func setUp(service string) *SDK {
 	}
 	switch {
 	case strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true"):
-		return &SDK{Tracer: otel.Tracer(Scope), FollowsParent: !sdks.foreign}
+		return &SDK{Tracer: otel.Tracer(Scope), FollowsParent: !sdks.foreign, SamplesByAttributes: sdks.foreign}
 	case first && !sdks.foreign:
 		otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
 			logs.Log.Warn("OpenTelemetry: what was measured could not be exported", "error", err)

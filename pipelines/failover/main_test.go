@@ -154,10 +154,10 @@ func TestBadInputIsOneLine(t *testing.T) {
 		want   string
 	}{
 		{"--redis redis://127.0.0.1:1", failed, "redis at 127.0.0.1:1: connection refused; check that the server runs and that host and port are right"},
-		{"--redis localhost", usage, "--redis: it does not start with redis:// or rediss://"},
+		{"--redis localhost", usage, "--redis: it does not start with redis:// or rediss://, nor with redis-cluster:// or redis-sentinel://"},
 		{"--fail_rate 1.5", usage, "--fail_rate is 1.5: want a probability from 0 to 1"},
 		{"--fail_rate NaN", usage, "--fail_rate is NaN: want a probability from 0 to 1"},
-		{"--fail_rate often", usage, `invalid value "often" for flag -fail_rate: parse error`},
+		{"--fail_rate often", usage, `invalid value "often" for flag --fail_rate: parse error, see --help`},
 		{"--max_failures -1 --count 0", usage, "--count is 0: want at least 1; --max_failures is -1: want at least 0"},
 		{"--source= --group= --sink= --source_partitions 0", usage, "--source is empty: want the name of a topic; --source_partitions is 0: want at least 1; " +
 			"--group is empty: want the name of a consumer group; --sink is empty: want the name of a topic"},

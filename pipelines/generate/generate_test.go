@@ -69,7 +69,7 @@ func TestBadInputIsNamedInOneLine(t *testing.T) {
 		status int
 		want   string
 	}{
-		{"--count x", usage, `generate: invalid value "x" for flag -count: parse error`},
+		{"--count x", usage, `generate: invalid value "x" for flag --count: parse error, see --help`},
 		{"--count 0", usage, "generate: --count is 0: it must be at least 1"},
 		{"--partitions 0 --keys -1", usage, "generate: --partitions is 0: it must be at least 1; --keys is -1: it must be at least 1"},
 		{"--fields -1", usage, "generate: --fields is -1: it must be at least 0"},

@@ -33,7 +33,7 @@ func TestBadInputIsOneLineAndDoesNothing(t *testing.T) {
 	}{
 		{"unreachable", "--redis redis://127.0.0.1:1", failed,
 			"redis at 127.0.0.1:1: connection refused; check that the server runs and that host and port are right"},
-		{"no scheme", "--redis localhost:6379", usage, "--redis: it does not start with redis:// or rediss://"},
+		{"no scheme", "--redis localhost:6379", usage, "--redis: it does not start with redis:// or rediss://, nor with redis-cluster:// or redis-sentinel://"},
 		{"wrong scheme", "--redis http://localhost", usage, "--redis: scheme http is not supported, want redis or rediss, followed by -cluster or -sentinel for these"},
 		{"wrong port", "--redis redis://localhost:x", usage, "--redis: the port is not a number from 1 to 65535"},
 		{"empty URL", "--redis=", usage, "--redis is empty: want the URL of a Redis; leave the flag out for the demo"},
@@ -41,7 +41,7 @@ func TestBadInputIsOneLineAndDoesNothing(t *testing.T) {
 			`--redis: user "app" has no password: name it by PasswordEnv (password_env) or PasswordFile (password_file)`},
 		{"unknown flag", "--sorce in", usage, "there is no flag --sorce, see --help"},
 		{"flag without value", "--redis URL --sink", usage, "flag needs an argument: -sink"},
-		{"no number", "--redis URL --source_partitions four", usage, `invalid value "four" for flag -source_partitions: parse error`},
+		{"no number", "--redis URL --source_partitions four", usage, `invalid value "four" for flag --source_partitions: parse error, see --help`},
 		{"unknown start", "--redis URL --start yesterday", usage,
 			`--start: "yesterday" is no start: want latest, earliest, an entry ID such as 1700000000000-0, or a time such as 2026-01-02T15:04:05Z`},
 		{"unknown ack", "--redis URL --ack never", usage, `--ack: "never" is no ack strategy: want on-checkpoint, on-emit or no-ack`},

@@ -105,7 +105,7 @@ func misplacedPassword(host, path, query string) bool {
 
 func isPlainAddr(host string) bool { return parseHosts(host, &Config{Mode: Cluster}) == nil }
 
-const noScheme = "it does not start with redis:// or rediss://"
+const noScheme = "it does not start with redis:// or rediss://, nor with redis-cluster:// or redis-sentinel://"
 
 func (c *Config) setScheme(scheme string) error {
 	base, mode, _ := strings.Cut(strings.ToLower(scheme), "-")

@@ -70,9 +70,9 @@ func TestParseURLNamesWhatIsWrong(t *testing.T) {
 		"password_env=NAME or password_file=PATH (or allow it with AllowPasswordToTravel)"
 	const at = "conn: Redis URL: there is an @ in an unexpected place: write the special characters of a user as %XX, and leave a password out"
 	for raw, want := range map[string]string{
-		"":                              "conn: Redis URL: it does not start with redis:// or rediss://",
-		"localhost:6379":                "conn: Redis URL: it does not start with redis:// or rediss://",
-		"u:s3cr3t@h://x":                "conn: Redis URL: it does not start with redis:// or rediss://",
+		"":                              "conn: Redis URL: it does not start with redis:// or rediss://, nor with redis-cluster:// or redis-sentinel://",
+		"localhost:6379":                "conn: Redis URL: it does not start with redis:// or rediss://, nor with redis-cluster:// or redis-sentinel://",
+		"u:s3cr3t@h://x":                "conn: Redis URL: it does not start with redis:// or rediss://, nor with redis-cluster:// or redis-sentinel://",
 		"http://h":                      "conn: Redis URL: scheme http is not supported, want redis or rediss, followed by -cluster or -sentinel for these",
 		"redis+sentinel://h":            "conn: Redis URL: scheme redis+sentinel is not supported, want redis or rediss, followed by -cluster or -sentinel for these",
 		"redis://h:x":                   "conn: Redis URL: the port is not a number from 1 to 65535",

@@ -87,6 +87,10 @@ func Parse(fs *flag.FlagSet, args []string) error {
 	if unknown, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); ok {
 		return Usagef("there is no flag --%s, see --help", unknown)
 	}
+	if value, rest, ok := strings.Cut(err.Error(), " for flag -"); ok { // as the flags are written here
+		name, why, _ := strings.Cut(rest, ": ")
+		return Usagef("%s for flag --%s: %s, see --help", value, name, why)
+	}
 	return Usage(err)
 }
 

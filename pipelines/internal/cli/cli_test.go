@@ -45,7 +45,7 @@ func TestAnErrorIsOneLine(t *testing.T) {
 func TestMistakenFlagsWriteNothingByThemselves(t *testing.T) {
 	for args, want := range map[string]string{
 		"--colour": "there is no flag --colour, see --help",
-		"--n=x":    `invalid value "x" for flag -n: parse error`,
+		"--n=x":    `invalid value "x" for flag --n: parse error, see --help`,
 		"--n":      "flag needs an argument: -n",
 	} {
 		fs := flag.NewFlagSet("", flag.PanicOnError)

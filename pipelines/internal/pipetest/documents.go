@@ -121,10 +121,10 @@ func (d DocumentSink) SetsAside(t *testing.T, wrongType string) {
 func (d DocumentSink) BadInput(t *testing.T, more map[string]string) {
 	server := StartRedis(t, "", d.Args...)
 	mistakes := map[string]string{
-		"--redis localhost:6379":               "--redis: it does not start with redis:// or rediss://",
+		"--redis localhost:6379":               "--redis: it does not start with redis:// or rediss://, nor with redis-cluster:// or redis-sentinel://",
 		"--redis=":                             "--redis is empty: want the URL of a Redis; leave the flag out for the demo",
 		"--redis URL --ttl -1s":                "--ttl is -1s: want 0 or more",
-		"--redis URL --ttl 5":                  `invalid value "5" for flag -ttl: parse error`,
+		"--redis URL --ttl 5":                  `invalid value "5" for flag --ttl: parse error, see --help`,
 		"--redis URL --source_partitions 0":    "--source_partitions is 0: want at least 1",
 		"--redis URL --group= --ttl -1s":       "--group is empty: want the name of a consumer group; --ttl is -1s: want 0 or more",
 		"--redis URL --error_stream in:0":      `--error_stream is "in:0", a partition of --source: the program would read what it could not write, without end`,

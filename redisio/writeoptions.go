@@ -147,10 +147,9 @@ func WithTrimLimit(n int64) WriteOption {
 }
 
 // WithReplicas has a batch of entries count as written only when n replicas
-// have it too. Documents do not wait for replicas.
-// Where they do not within timeout, the bundle fails, and the runner has it
-// written again: twice, unless [WithIdempotence] or [WithEntryIDs] is set. Default: replicas are
-// not waited for.
+// have it too. Documents do not wait for replicas. Where they do not within
+// timeout, the bundle fails, and the runner has it written again: twice, unless
+// [WithIdempotence] or [WithEntryIDs] is set. Default: replicas are not waited for.
 func WithReplicas(n int, timeout time.Duration) WriteOption {
 	return writeOption{"WithReplicas", func(cfg *sinks.WriteConfig) error {
 		cfg.Replicas = sinks.ReplicaOptions{Count: n, Timeout: timeout}

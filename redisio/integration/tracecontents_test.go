@@ -39,6 +39,8 @@ type tracedSink struct {
 	json              bool     // the server has to have JSON documents
 }
 
+func noAttributes(string) []string { return nil }
+
 var fieldAttributes = []string{"redisio.field.payload", "redisio.field.traceparent"}
 
 func streamOf(key string) string {
@@ -68,10 +70,10 @@ var tracedSinks = []tracedSink{{
 	write: func(s beam.Scope, conn redisio.Conn, msgs beam.PCollection, opts ...redisio.WriteOption) {
 		redisio.WriteHash(s, conn, msgs, opts...)
 	},
-	spoil:    func(s *server, key string) { s.set(key) },
+	spoil:    (*server).set,
 	spanName: func(string) string { return "HSET" },
-	minimal:  func(string) []string { return nil },
-	metadata: func(string) []string { return nil },
+	minimal:  noAttributes,
+	metadata: noAttributes,
 	all:      fieldAttributes,
 	failure:  "WRONGTYPE",
 }, {
@@ -79,10 +81,10 @@ var tracedSinks = []tracedSink{{
 	write: func(s beam.Scope, conn redisio.Conn, msgs beam.PCollection, opts ...redisio.WriteOption) {
 		redisio.WriteJSON(s, conn, msgs, opts...)
 	},
-	spoil:    func(s *server, key string) { s.set(key) },
+	spoil:    (*server).set,
 	spanName: func(string) string { return "JSON.SET" },
-	minimal:  func(string) []string { return nil },
-	metadata: func(string) []string { return nil },
+	minimal:  noAttributes,
+	metadata: noAttributes,
 	all:      []string{"redisio.document"},
 	failure:  "ERR", // RedisJSON's reply has no word of its own
 	json:     true,

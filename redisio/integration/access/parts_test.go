@@ -98,6 +98,23 @@ func dropped(ctx context.Context, cfg redisio.Conn) error {
 	return again.Err
 }
 
+// addUnreplicated adds an entry and waits for a replica. That there is none is not
+// what this is about.
+func addUnreplicated(ctx context.Context, cfg redisio.Conn, id redisio.EntryID) error {
+	c, err := open(cfg)
+	if err != nil {
+		return err
+	}
+	a := rdb.NewAdder(c)
+	a.Replicas = rdb.Replicas{Count: 1, Timeout: time.Millisecond}
+	add := rdb.Add{Stream: "out:0", ID: id, Fields: []redisio.Field{{Name: "n", Value: "1"}}}
+	var late *rdb.ReplicasError
+	if err := a.Write(ctx, []rdb.Add{add})[0]; !errors.As(err, &late) {
+		return errors.Join(err, errors.New("there is a replica"))
+	}
+	return nil
+}
+
 // parts are those of a single server.
 var parts = []part{
 	{"Connection", nil, []string{"~in:*"}, nil, func(ctx context.Context, cfg redisio.Conn) error {
@@ -145,33 +162,14 @@ var parts = []part{
 		return err
 	}},
 	{"Write with replicas (`WithReplicas`)", []string{"Connection", "Write"}, nil, fresh, func(ctx context.Context, cfg redisio.Conn) error {
-		var late *rdb.ReplicasError // there is no replica, which is not what this is about
-		c, err := open(cfg)
-		if err != nil {
-			return err
-		}
-		a := rdb.NewAdder(c)
-		a.Replicas = rdb.Replicas{Count: 1, Timeout: time.Millisecond}
-		if err := a.Write(ctx, []rdb.Add{{Stream: "out:0", Fields: []redisio.Field{{Name: "n", Value: "1"}}}})[0]; !errors.As(err, &late) {
-			return errors.Join(err, errors.New("there is a replica"))
-		}
-		return nil
+		return addUnreplicated(ctx, cfg, redisio.EntryID{})
 	}},
 	{"Write with entry IDs and replicas", []string{"Write", "Write with entry IDs (`WithEntryIDs`)", "Write with replicas (`WithReplicas`)"}, []string{"on", ">" + docPassword, "+client|setname"}, fresh, func(ctx context.Context, cfg redisio.Conn) error {
-		var late *rdb.ReplicasError // as above
-		c, err := open(cfg)
-		if err != nil {
-			return err
+		err := addUnreplicated(ctx, cfg, redisio.EntryID{Ms: 1})
+		if err == nil { // now it is there
+			err = addUnreplicated(ctx, cfg, redisio.EntryID{Ms: 1})
 		}
-		a := rdb.NewAdder(c)
-		a.Replicas = rdb.Replicas{Count: 1, Timeout: time.Millisecond}
-		for range 2 { // the second time it is there
-			add := rdb.Add{Stream: "out:0", ID: redisio.EntryID{Ms: 1}, Fields: []redisio.Field{{Name: "n", Value: "1"}}}
-			if err := a.Write(ctx, []rdb.Add{add})[0]; !errors.As(err, &late) {
-				return errors.Join(err, errors.New("there is a replica"))
-			}
-		}
-		return nil
+		return err
 	}},
 	{"Write with idempotence", []string{"Connection", "Write"}, nil, fresh, func(ctx context.Context, cfg redisio.Conn) error {
 		err := undone(ctx, cfg)
